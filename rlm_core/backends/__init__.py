@@ -1,0 +1,1 @@
+"""Model servers: one protocol (``base.py``), several of them behind it."""
