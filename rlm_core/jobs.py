@@ -1,0 +1,219 @@
+"""An answer in the making is a job: it outlives the browser tab, and any number of views can follow it.
+
+The engine writes question and growing answer to the store; a job runs the engine, keeps the events for those who come
+later, and is the one place where an answer is stopped. Answers wait in one fair line in front of the model, and a
+conversation is answered once at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+from rlm_core.budget import CancelToken
+from rlm_core.errors import LocalRLMError
+from rlm_core.events import DoneEvent, ErrorEvent, Event, PhaseEvent, TokenEvent
+from rlm_core.settings import Mode, StrategyName
+
+if TYPE_CHECKING:
+    from rlm_core.engine import MaterialSource, RLMEngine, Turn
+
+log = logging.getLogger(__name__)
+
+KEPT_AFTER_DONE = 64
+"""Finished jobs whose events stay in memory for views that are a moment late."""
+
+
+class ConversationBusy(LocalRLMError):
+    """The conversation's last question is still being answered."""
+
+
+class Job:
+    """One answer being made. ``events`` grows until the last one, a ``done`` event."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.message_id = turn.answer_id
+        self.question_id = turn.question_id
+        self.conversation_id = turn.conversation_id
+        self.user = turn.user
+        self.started_at = time.time()
+        self.cancel_token = CancelToken()
+        self.events: list[Event] = []
+        self._grown = asyncio.Condition()
+
+    @property
+    def done(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], DoneEvent)
+
+    def cancel(self) -> None:
+        """Stop: the running model stream and the running cell end, what is there becomes a partial answer."""
+        self.cancel_token.cancel()
+
+    async def follow(self, start: int = 0) -> AsyncIterator[Event]:
+        """The events from number ``start`` on, those that are there at once and the others as they come."""
+        position = start
+        while True:
+            async with self._grown:
+                while len(self.events) <= position:
+                    await self._grown.wait()
+                fresh = self.events[position:]
+            for event in fresh:
+                yield event
+                if isinstance(event, DoneEvent):
+                    return
+            position += len(fresh)
+
+    async def wait(self) -> None:
+        """Until the job is done."""
+        async with self._grown:
+            await self._grown.wait_for(lambda: self.done)
+
+    async def add(self, event: Event) -> None:
+        async with self._grown:
+            self.events.append(event)
+            self._grown.notify_all()
+
+
+class Jobs:
+    """The jobs of one engine. ``at_once`` answers are made at the same time, the others wait in line."""
+
+    def __init__(self, engine: RLMEngine, *, at_once: int = 2) -> None:
+        self._engine = engine
+        self._jobs: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(at_once)
+        self._waiting: list[Job] = []
+
+    async def start(
+        self,
+        message: str,
+        *,
+        conversation_id: str | None = None,
+        documents: Sequence[MaterialSource] | None = None,
+        mode: Mode = "auto",
+        strategy: StrategyName | None = None,
+        model: str | None = None,
+        user: str = "local",
+        parent_id: str | None = None,
+        question_id: str | None = None,
+    ) -> Job:
+        """Begin to answer ``message``. It is committed to the store when this returns.
+
+        ``question_id`` asks for another answer to a question that is already there (retry); ``parent_id`` puts an
+        edited question beside the old one. Raises :class:`ConversationBusy`, and MaterialError for documents that
+        are not there.
+        """
+        if conversation_id is not None and self.running(conversation_id) is not None:
+            raise ConversationBusy(
+                "The last question of this conversation is still being answered. Stop it first."
+            )
+        turn = await self._engine.begin(
+            message,
+            conversation_id=conversation_id,
+            documents=documents,
+            user=user,
+            parent_id=parent_id,
+            question_id=question_id,
+        )
+        job = Job(turn)
+        self._forget_old()
+        self._jobs[job.message_id] = job
+        task = asyncio.create_task(self._work(job, mode, strategy, model), name=f"answer {job.message_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return job
+
+    def get(self, message_id: str) -> Job | None:
+        """The job that makes, or just made, this answer."""
+        return self._jobs.get(message_id)
+
+    def running(self, conversation_id: str) -> Job | None:
+        """The job that is answering in this conversation right now."""
+        return next(
+            (job for job in self._jobs.values() if job.conversation_id == conversation_id and not job.done),
+            None,
+        )
+
+    @property
+    def active(self) -> list[Job]:
+        """All jobs that are not done, those in line last."""
+        return [job for job in self._jobs.values() if not job.done]
+
+    def place_in_line(self, job: Job) -> int:
+        """0 when its turn has come, 1 when it is the next, and so on."""
+        return self._waiting.index(job) + 1 if job in self._waiting else 0
+
+    async def close(self) -> None:
+        """Stop all jobs and wait until what they have is saved."""
+        for job in self.active:
+            job.cancel_token.cancel("The app was closed.")
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self, job: Job, mode: Mode, strategy: StrategyName | None, model: str | None) -> None:
+        has_place = False
+        try:
+            has_place = await self._wait_in_line(job)
+            async for event in self._engine.process_message(
+                job.turn.message,
+                turn=job.turn,
+                mode=mode,
+                strategy=strategy,
+                model=model,
+                cancel=job.cancel_token,
+            ):
+                await job.add(event)
+        except Exception:
+            log.exception("The answer %s failed in an unforeseen way", job.message_id)
+            await self._fail(job)
+        finally:
+            if has_place:
+                self._places.release()
+
+    async def _wait_in_line(self, job: Job) -> bool:
+        """True once the job has a place in front of the model; False when it was cancelled before."""
+        self._waiting.append(job)
+        if self._places.locked():
+            place = len(self._waiting)
+            await job.add(
+                PhaseEvent(
+                    id="queued",
+                    parent_id=None,
+                    message_id=job.message_id,
+                    ts=time.time(),
+                    text=f"queued: {place} answer{'s' if place > 1 else ''} before this one",
+                )
+            )
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            with job.cancel_token.watching(task):
+                await self._places.acquire()
+            return True
+        except asyncio.CancelledError:
+            if not job.cancel_token.cancelled:
+                raise
+            task.uncancel()
+            return False
+        finally:
+            self._waiting.remove(job)
+
+    async def _fail(self, job: Job) -> None:
+        common = {"parent_id": None, "message_id": job.message_id, "ts": time.time()}
+        text = "Something went wrong inside LocalRLM. What was said so far is saved; the log has the details."
+        await job.add(ErrorEvent(id="failed", code="internal", text=text, **common))
+        await job.add(DoneEvent(id="failed-done", **common))
+
+    def _forget_old(self) -> None:
+        finished = [job for job in self._jobs.values() if job.done]
+        for job in finished[: max(0, len(finished) - KEPT_AFTER_DONE)]:
+            del self._jobs[job.message_id]
+
+
+def text_of(events: Sequence[Event]) -> str:
+    """The answer's text so far, from its tokens."""
+    return "".join(event.text for event in events if isinstance(event, TokenEvent))

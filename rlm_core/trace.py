@@ -1,0 +1,120 @@
+"""Saved events of an answer: one JSON object a line in ``<data>/traces/<message_id>.jsonl``.
+
+What only matters while it happens (phases, single tokens) is not saved; thinking is joined into one event.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from rlm_core.events import Event, PhaseEvent, ThinkingEvent, TokenEvent, from_json, to_json
+
+log = logging.getLogger(__name__)
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def trace_path(data_dir: Path, message_id: str) -> Path:
+    """Where the trace of a message lies. Raises ValueError for an id that cannot be a file's name."""
+    if not _SAFE_ID.fullmatch(message_id):
+        raise ValueError(f"not a message id: {message_id!r}")
+    return data_dir / "traces" / f"{message_id}.jsonl"
+
+
+class TraceWriter:
+    """Appends events as they happen, each line complete when it is written.
+
+    A trace is worth less than the answer: when the disk is full, the writer says so once in the log and goes quiet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+        self._thinking: ThinkingEvent | None = None
+        self._broken = False
+
+    def __enter__(self) -> TraceWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write(self, event: Event) -> None:
+        if isinstance(event, PhaseEvent | TokenEvent):
+            return
+        if isinstance(event, ThinkingEvent):
+            self._join(event)
+            return
+        self._flush_thinking()
+        self._append(event)
+
+    def close(self) -> None:
+        self._flush_thinking()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _join(self, event: ThinkingEvent) -> None:
+        before = self._thinking
+        if before is not None and before.parent_id == event.parent_id:
+            self._thinking = ThinkingEvent(
+                id=before.id,
+                parent_id=before.parent_id,
+                message_id=before.message_id,
+                ts=before.ts,
+                text=before.text + event.text,
+            )
+        else:
+            self._flush_thinking()
+            self._thinking = event
+
+    def _flush_thinking(self) -> None:
+        if self._thinking is not None:
+            event, self._thinking = self._thinking, None
+            self._append(event)
+
+    def _append(self, event: Event) -> None:
+        if self._broken:
+            return
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("a", encoding="utf-8")
+            self._file.write(json.dumps(to_json(event), ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._broken = True
+            log.warning(
+                "The trace %s cannot be written (%s); the answer goes on without it.", self.path, error
+            )
+
+
+def read_trace(path: Path) -> list[Event]:
+    """The events of a saved trace, in order.
+
+    A half-written last line (the app was killed) is left out. Raises FileNotFoundError, and ValueError naming the
+    line when the file is not a trace.
+    """
+    return parse_trace(path.read_text(encoding="utf-8").splitlines())
+
+
+def parse_trace(lines: Iterable[str]) -> list[Event]:
+    """The events in the lines of a trace. Raises ValueError naming the line that is not an event."""
+    texts = [line for line in lines if line.strip()]
+    events: list[Event] = []
+    for number, line in enumerate(texts, start=1):
+        try:
+            events.append(from_json(json.loads(line)))
+        except (ValueError, TypeError, AttributeError) as error:
+            if number == len(texts) and isinstance(error, json.JSONDecodeError):
+                break
+            raise ValueError(f"Line {number} is not an event of a trace: {error}") from None
+    return events
