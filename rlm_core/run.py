@@ -24,7 +24,8 @@ def new_id() -> str:
 class Run:
     """Handed down the whole tree of one message. Whoever does a step reports it with :meth:`emit`.
 
-    ``model`` overrules the roles when the caller named one model for everything.
+    ``model`` overrules the roles when the caller named one model for everything; ``slots`` bounds how many model
+    calls of the tree are under way at the same time.
     """
 
     message_id: str
@@ -32,9 +33,13 @@ class Run:
     budget: Budget
     cancel: CancelToken
     model: str | None = None
+    slots: asyncio.Semaphore = field(init=False)
     events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _warned: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.slots = asyncio.Semaphore(self.budget.limits.max_parallel)
 
     def emit(self, make: Callable[..., Event], *, parent: str | None = None, **values: Any) -> str:
         """Send one event and return its id, for the events that belong under it."""
