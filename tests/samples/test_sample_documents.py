@@ -90,7 +90,10 @@ def test_evidence_is_whole_sentences_or_lines_of_the_document(question: dict[str
     "question", [q for q in QUESTIONS if q["kind"] in {"find_one", "find_several"}], ids=lambda q: q["id"]
 )
 def test_what_is_to_be_found_stands_in_the_evidence(question: dict[str, Any]) -> None:
-    assert is_right(question, "\n".join(evidence_of(question)))
+    said = "\n".join(evidence_of(question))
+    if question["document"].endswith(".csv"):
+        said = said.replace(",", " | ")  # a comma between cells is not one within a number
+    assert is_right(question, said)
 
 
 @pytest.mark.parametrize("question", [q for q in QUESTIONS if q["kind"] == "count"], ids=lambda q: q["id"])
