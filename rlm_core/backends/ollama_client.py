@@ -83,7 +83,7 @@ class OllamaBackend:
         listed, running = await asyncio.gather(self._asked(client.list()), self._asked(client.ps()))
         local = [model for model in listed.models if is_local(model.model, model.size)]
         loaded = {model.model or model.name: model for model in running.models}
-        await asyncio.gather(*(self._show(model.model or "", _key(model)) for model in local))
+        await asyncio.gather(*(self._show(model.model or "", model.digest or "") for model in local))
         found = []
         for model in local:
             details, here = model.details, loaded.get(model.model)
