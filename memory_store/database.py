@@ -1,0 +1,120 @@
+"""The SQLite file: opening, migrating, one writer, many readers. It knows SQL, not what the tables mean.
+
+Durability: WAL with `synchronous=FULL`, so a committed transaction has been fsynced and survives kill -9 and a power cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from memory_store.errors import StoreError
+from memory_store.schema import MIGRATIONS
+
+log = logging.getLogger(__name__)
+
+
+class Database:
+    """One write connection behind a lock, and read connections handed out as needed. Safe from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create `path` and bring its schema up to date. Raises StoreError when it is damaged or too new."""
+        self.path = path
+        self._lock = threading.RLock()
+        self._idle: list[sqlite3.Connection] = []
+        self._idle_lock = threading.Lock()
+        self._closed = False
+        try:
+            self._writer = self._connect()
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"The database {path} cannot be opened ({error}). It is the only copy of your conversations: keep the "
+                "file, restore a backup or import an export into an empty folder."
+            ) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten, not only unlinked
+        connection.execute("PRAGMA cache_size=-32000")
+        return connection
+
+    def _migrate(self) -> None:
+        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{self.path} was written by a newer LocalRLM (schema {version}, this one knows {len(MIGRATIONS)}). "
+                "Update LocalRLM, or choose another folder with --data."
+            )
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            log.info("bringing %s to schema %d", self.path, number)
+            self._writer.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version={number}; COMMIT;")
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: committed and fsynced when the block ends, rolled back when it raises. Re-entrant."""
+        with self._lock:
+            self._check_open()
+            if self._writer.in_transaction:  # an inner block joins the outer one
+                yield self._writer
+                return
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection for queries; sees everything committed so far and never waits for the writer."""
+        with self._idle_lock:
+            self._check_open()
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or self._connect()
+        try:
+            yield connection
+        finally:
+            with self._idle_lock:
+                if self._closed:
+                    connection.close()
+                else:
+                    self._idle.append(connection)
+
+    def scrub(self) -> None:
+        """Make deleted text unreadable on the disk: fold the keyword indexes and empty the write-ahead log."""
+        with self._lock:
+            self._check_open()
+            for table in ("message_words", "chunk_words"):
+                self._writer.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database file and empty it, as far as no reader is in the way."""
+        with self._lock:
+            self._check_open()
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close every connection. Calling it twice is harmless."""
+        with self._lock, self._idle_lock:
+            if self._closed:
+                return
+            self._closed = True
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            self._writer.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("The memory store is closed.")

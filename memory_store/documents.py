@@ -1,0 +1,208 @@
+"""The shelf: documents, their passages and tables, found by words. Meaning (vectors) is added by the indexer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from memory_store.chunking import PASSAGE_TOKENS, characters_per_token, chunk
+from memory_store.database import Database
+from memory_store.errors import DocumentError, NotFound
+from memory_store.loaders.host import load_file
+from memory_store.loaders.result import Loaded
+from memory_store.places import place_of
+from memory_store.records import Document, Section, Table
+
+Progress = Callable[[str, float], None]
+CountTokens = Callable[[Sequence[str]], Sequence[int]]
+
+_DOCUMENT = """
+    SELECT d.*, NOT EXISTS (
+        SELECT 1 FROM chunks c LEFT JOIN chunk_vectors v ON v.seq = c.seq WHERE c.document = d.seq AND v.seq IS NULL
+    ) AS embedded FROM documents d
+"""
+
+
+class Shelf:
+    """The part of the store that keeps documents."""
+
+    def __init__(self, database: Database, count_tokens: CountTokens) -> None:
+        """`count_tokens` counts the embedder's tokens of each text; it decides how large passages are."""
+        self._db = database
+        self._count_tokens = count_tokens
+
+    def add(self, name: str, data: bytes | Path, user: str, progress: Progress | None) -> Document:
+        """Read, cut and store one file; committed when it returns. The same bytes again return the first document.
+
+        Raises DocumentError; then nothing was stored.
+        """
+        tell = progress or (lambda what, share: None)
+        name = Path(name.replace("\\", "/")).name or "document"
+        tell(f"Reading {name}", 0.0)
+        digest, size = _digest(name, data)
+        known = self._by_digest(user, digest)
+        if known is not None:
+            tell(f"{known.name} is already there", 1.0)
+            return known
+        loaded = load_file(name, data, progress=lambda what, share: tell(what, 0.7 * share))
+        tell(f"Indexing {name}", 0.7)
+        new = uuid.uuid4().hex
+        try:
+            with self._db.write() as sql:
+                self._insert(sql, new, user, name, size, digest, loaded)
+        except sqlite3.IntegrityError:  # the same file was added by another thread meanwhile
+            known = self._by_digest(user, digest)
+            if known is None:
+                raise
+            return known
+        tell(f"{name} can be searched", 1.0)
+        found = self.get(new)
+        if found is None:
+            raise NotFound(f"{name} was deleted while it was being added.")
+        return found
+
+    def _insert(
+        self, sql: sqlite3.Connection, new: str, user: str, name: str, size: int, digest: str, loaded: Loaded
+    ) -> None:
+        ratio = characters_per_token(loaded.text, self._count_tokens)
+        document = sql.execute(
+            """INSERT INTO documents(id, user, name, kind, size, sha256, created_at, characters, tokens, sections)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                new,
+                user,
+                name,
+                loaded.kind,
+                size,
+                digest,
+                time.time(),
+                len(loaded.text),
+                int(len(loaded.text) / ratio) + 1,
+                json.dumps([list(asdict(section).values()) for section in loaded.sections]),
+            ),
+        ).lastrowid
+        sql.execute("INSERT INTO document_texts(document, text) VALUES (?, ?)", (document, loaded.text))
+        sql.executemany(
+            "INSERT INTO document_tables(document, position, name, columns, rows) VALUES (?, ?, ?, ?, ?)",
+            (
+                (document, position, table.name, json.dumps(table.columns), json.dumps(table.rows))
+                for position, table in enumerate(loaded.tables)
+            ),
+        )
+        sql.executemany(
+            "INSERT INTO chunks(document, start, end, heading, text) VALUES (?, ?, ?, ?, ?)",
+            (
+                (document, piece.start, piece.end, piece.heading, loaded.text[piece.start : piece.end])
+                for piece in chunk(loaded.text, loaded.sections, int(PASSAGE_TOKENS * ratio))
+            ),
+        )
+
+    def all(self, user: str) -> list[Document]:
+        """Newest first."""
+        with self._db.read() as sql:
+            rows = sql.execute(f"{_DOCUMENT} WHERE d.user = ? ORDER BY d.seq DESC", (user,))
+            return [self._document(row) for row in rows]
+
+    def get(self, document_id: str) -> Document | None:
+        with self._db.read() as sql:
+            row = sql.execute(f"{_DOCUMENT} WHERE d.id = ?", (document_id,)).fetchone()
+            return self._document(row) if row else None
+
+    def delete(self, document_id: str) -> list[int]:
+        """Remove it; returns the numbers of its passages, for the vector index. Raises NotFound."""
+        with self._db.write() as sql:
+            row = sql.execute("SELECT seq FROM documents WHERE id = ?", (document_id,)).fetchone()
+            if row is None:
+                raise NotFound(f"There is no document {document_id!r}. It may have been deleted.")
+            seqs = [
+                int(r[0]) for r in sql.execute("SELECT seq FROM chunks WHERE document = ?", (row["seq"],))
+            ]
+            sql.execute("DELETE FROM documents WHERE seq = ?", (row["seq"],))
+        return seqs
+
+    def place(self, document_id: str, offset: int) -> str:
+        """Where an offset lies, in words. Raises NotFound."""
+        with self._db.read() as sql:
+            row = sql.execute("SELECT seq, sections FROM documents WHERE id = ?", (document_id,)).fetchone()
+            if row is None:
+                raise NotFound(f"There is no document {document_id!r}. It may have been deleted.")
+
+            def count_lines(start: int, end: int) -> int:
+                stretch = "SELECT substr(text, ?, ?) FROM document_texts WHERE document = ?"
+                text: str = sql.execute(stretch, (start + 1, end - start, row["seq"])).fetchone()[0]
+                return text.count("\n")
+
+            return place_of(_sections(row["sections"]), offset, count_lines)
+
+    def tables(self, document_ids: Collection[str]) -> list[Table]:
+        """All tables of these documents, in the order given. Unknown ids have none."""
+        return [table for document_id in document_ids for table in self._tables(document_id)]
+
+    def _by_digest(self, user: str, digest: str) -> Document | None:
+        with self._db.read() as sql:
+            row = sql.execute(f"{_DOCUMENT} WHERE d.user = ? AND d.sha256 = ?", (user, digest)).fetchone()
+            return self._document(row) if row else None
+
+    def _document(self, row: sqlite3.Row) -> Document:
+        document_id = str(row["id"])
+        return Document(
+            id=document_id,
+            name=row["name"],
+            kind=row["kind"],
+            size=row["size"],
+            characters=row["characters"],
+            created_at=row["created_at"],
+            status="embedded" if row["embedded"] else "searchable",
+            tokens_estimate=row["tokens"],
+            user=row["user"],
+            sections=_sections(row["sections"]),
+            _read_text=lambda: self._text(document_id),
+            _read_tables=lambda: self._tables(document_id),
+        )
+
+    def _text(self, document_id: str) -> str:
+        with self._db.read() as sql:
+            row = sql.execute(
+                "SELECT t.text FROM document_texts t JOIN documents d ON d.seq = t.document WHERE d.id = ?",
+                (document_id,),
+            ).fetchone()
+        if row is None:
+            raise NotFound(f"There is no document {document_id!r}. It may have been deleted.")
+        return str(row["text"])
+
+    def _tables(self, document_id: str) -> list[Table]:
+        with self._db.read() as sql:
+            rows = sql.execute(
+                """SELECT t.* FROM document_tables t JOIN documents d ON d.seq = t.document
+                   WHERE d.id = ? ORDER BY t.position""",
+                (document_id,),
+            ).fetchall()
+        return [
+            Table(
+                row["name"],
+                tuple((str(name), str(kind)) for name, kind in json.loads(row["columns"])),
+                [tuple(cells) for cells in json.loads(row["rows"])],
+                document_id,
+            )
+            for row in rows
+        ]
+
+
+def _digest(name: str, data: bytes | Path) -> tuple[str, int]:
+    if not isinstance(data, Path):
+        return hashlib.sha256(data).hexdigest(), len(data)
+    try:
+        with data.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), data.stat().st_size
+    except OSError as error:
+        raise DocumentError(f"{name} could not be opened ({error.strerror}).") from error
+
+
+def _sections(stored: str) -> tuple[Section, ...]:
+    return tuple(Section(*values) for values in json.loads(stored))

@@ -1,0 +1,368 @@
+"""The work in the background: embed what was added, keep the vector index in step, answer questions by meaning.
+
+One thread does all writing to the vector index. Questions are answered in the caller's thread and never wait for a model
+that is still loading: until then, and whenever something here fails, recall goes by words alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memory_store.database import Database
+from memory_store.embedding import Embedder, EmbedderError, Turns
+from memory_store.message_index import text_to_embed
+from memory_store.retrieval import Scope
+from memory_store.vectors import ChromaIndex, IndexDamaged
+
+if TYPE_CHECKING:
+    from memory_store.embedding import Vectors
+
+log = logging.getLogger(__name__)
+
+_FETCH = 256  # items a round: sorted by length together, committed together
+_STEP = 16  # items the model gets at once: the longest a question waits for
+_EXACT = 5000  # as many vectors are compared one by one, which is exact and takes about 10 ms
+_RETRY = 30.0  # seconds before a model that failed is tried again, when there is new work
+
+
+class Kind:
+    """Messages or passages: the same work on other tables."""
+
+    def __init__(self, name: str, source: str, text: Callable[[sqlite3.Row], str]) -> None:
+        """`source` joins the items to their owner: alias `x` for the item, column `user`."""
+        self.name, self.source, self.text = name, source, text
+        self.vectors, self.pending = f"{name}_vectors", f"{name}_pending"
+
+
+def _passage_text(row: sqlite3.Row) -> str:
+    return f"{row['name']}{' / ' + row['heading'] if row['heading'] else ''}\n{row['text']}"
+
+
+MESSAGES = Kind("message", "messages m JOIN conversations c ON c.id = m.conversation_id", text_to_embed)
+CHUNKS = Kind("chunk", "chunks m JOIN documents d ON d.seq = m.document", _passage_text)
+_USER = {"message": "c.user", "chunk": "d.user"}
+_COLUMNS = {
+    "message": "m.seq, m.role, m.text, m.created_at, c.user",
+    "chunk": "m.seq, m.heading, m.text, d.name, d.user",
+}
+
+
+class Indexer:
+    """Starts its thread when there is first something to do. `close` stops it at the next step."""
+
+    def __init__(
+        self, database: Database, embedder: Embedder | None, folder: Path, chroma_url: str | None
+    ) -> None:
+        self._db, self._embedder = database, embedder
+        self._index = ChromaIndex(folder, embedder.name if embedder else "", chroma_url)
+        self._turns = Turns()
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._work = False
+        self._idle = True
+        self._closing = False
+        self._model_ready = False
+        self._index_ready = False
+        self._failed_at = float("-inf")
+        self.model_state = "off: recall by words only" if embedder is None else "not loaded yet"
+        self.index_state = "off" if embedder is None else "not opened yet"
+        self.problem: str | None = None
+
+    # for the store
+
+    def wake(self) -> None:
+        """There may be something to embed, or somebody will soon ask by meaning."""
+        if self._embedder is None:
+            return
+        with self._change:
+            if self._closing:
+                return
+            self._work, self._idle = True, False
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="memory-indexer", daemon=True)
+                self._thread.start()
+            self._change.notify_all()
+
+    def flush(self, timeout: float | None) -> None:
+        """Wait until everything is embedded and in the index, or cannot be. Raises TimeoutError."""
+        self._failed_at = float("-inf")
+        self.wake()
+        with self._change:
+            if not self._change.wait_for(lambda: self._idle or self._closing, timeout):
+                raise TimeoutError(f"{self.pending()} items were not embedded within {timeout:g} seconds.")
+
+    def forget(self, kind: Kind, user: str, seqs: Sequence[int]) -> None:
+        """Take deleted items out of the vector index. What it misses is found at the next start."""
+        if not self._index_ready:
+            return
+        try:
+            self._index.delete(kind.name, user, seqs)
+        except IndexDamaged as error:
+            self._mark_damaged(error)
+
+    def pending(self) -> int:
+        with self._db.read() as sql:
+            return sum(
+                int(sql.execute(f"SELECT count(*) FROM {kind.pending}").fetchone()[0])
+                for kind in (MESSAGES, CHUNKS)
+            )
+
+    def close(self) -> None:
+        with self._change:
+            self._closing = True
+            self._change.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        self._index.close()
+
+    # asking
+
+    def nearest(self, kind: Kind, question: str, scope: Scope, count: int) -> list[int]:
+        """The items of the scope closest to the question, best first; empty while the model is not there."""
+        if not self._model_ready:
+            self.wake()
+            return []
+        if not question.strip():
+            return []
+        assert self._embedder is not None
+        try:
+            with self._turns.take(question=True):
+                vector = self._embedder.embed([question])[0]
+        except EmbedderError as error:
+            log.warning("%s", error)
+            return []
+        if not scope.narrow or self._size(kind, scope) > _EXACT:
+            found = self._ask_index(kind, vector, scope, count)
+            if found is not None:
+                return found
+        return self._compare_all(kind, vector, scope, count)
+
+    def _size(self, kind: Kind, scope: Scope) -> int:
+        with self._db.read() as sql:
+            limited = f"SELECT 1 FROM {kind.source} WHERE {scope.condition} LIMIT {_EXACT + 1}"
+            return int(sql.execute(f"SELECT count(*) FROM ({limited})", scope.values).fetchone()[0])
+
+    def _ask_index(self, kind: Kind, vector: Vectors, scope: Scope, count: int) -> list[int] | None:
+        if not self._index_ready:
+            return None
+        try:
+            found = self._index.nearest(kind.name, scope.user, vector, count * 4 if scope.narrow else count)
+        except IndexDamaged as error:
+            self._mark_damaged(error)
+            return None
+        if not found:
+            return []
+        marks = ", ".join("?" * len(found))
+        with self._db.read() as sql:
+            allowed = {
+                int(row[0])
+                for row in sql.execute(
+                    f"SELECT m.seq FROM {kind.source} WHERE m.seq IN ({marks}) AND {scope.condition}",
+                    (*found, *scope.values),
+                )
+            }
+        return [seq for seq in found if seq in allowed][:count]
+
+    def _compare_all(self, kind: Kind, vector: Vectors, scope: Scope, count: int) -> list[int]:
+        import numpy as np
+
+        assert self._embedder is not None
+        with self._db.read() as sql:
+            rows = sql.execute(
+                f"""SELECT v.seq, v.vector FROM {kind.source} JOIN {kind.vectors} v ON v.seq = m.seq
+                    WHERE {scope.condition} AND v.model = ?""",
+                (*scope.values, self._embedder.name),
+            ).fetchall()
+        if not rows:
+            return []
+        matrix = np.frombuffer(b"".join(row["vector"] for row in rows), dtype=np.float32).reshape(
+            len(rows), -1
+        )
+        order = np.argsort(-(matrix @ vector), kind="stable")[:count]
+        return [int(rows[position]["seq"]) for position in order]
+
+    # the thread
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                while not self._work and not self._closing:
+                    self._idle = True
+                    self._change.notify_all()
+                    self._change.wait()
+                if self._closing:
+                    return
+                self._work = False
+            try:
+                self._round()
+            except Exception as error:  # the thread must outlive anything: recall by words goes on
+                self.problem = f"Indexing stopped: {type(error).__name__}: {error}"
+                log.exception("indexing stopped")
+
+    def _round(self) -> None:
+        if not self._model_ready and not self._load():
+            return
+        if not self._index_ready:
+            self._open_index()
+        for kind in (MESSAGES, CHUNKS):
+            while not self._closing and self._embed_some(kind):
+                pass
+
+    def _load(self) -> bool:
+        if time.monotonic() - self._failed_at < _RETRY:
+            return False
+        assert self._embedder is not None
+        self.model_state = "loading"
+        try:
+            self._embedder.load()
+        except EmbedderError as error:
+            self._failed_at = time.monotonic()
+            self.model_state, self.problem = "not available: recall by words only", str(error)
+            log.warning("%s", error)
+            return False
+        self._ask_for_vectors_of_another_model()
+        self._model_ready, self.model_state, self.problem = True, f"ready ({self._embedder.name})", None
+        return True
+
+    def _ask_for_vectors_of_another_model(self) -> None:
+        """Vectors of the model used before say nothing to this one: embed those items again."""
+        assert self._embedder is not None
+        with self._db.write() as sql:
+            for kind in (MESSAGES, CHUNKS):
+                sql.execute(
+                    f"INSERT OR IGNORE INTO {kind.pending}(seq) SELECT seq FROM {kind.vectors} WHERE model != ?",
+                    (self._embedder.name,),
+                )
+
+    def _embed_some(self, kind: Kind) -> bool:
+        """One round of pending items, oldest first; False when there are none left."""
+        import numpy as np
+
+        assert self._embedder is not None
+        with self._db.read() as sql:
+            rows = sql.execute(
+                f"SELECT {_COLUMNS[kind.name]} FROM {kind.source} JOIN {kind.pending} p ON p.seq = m.seq ORDER BY p.seq LIMIT ?",
+                (_FETCH,),
+            ).fetchall()
+        if not rows:
+            return False
+        rows.sort(key=lambda row: len(row["text"]))  # equal lengths together: little padding
+        vectors: dict[int, Vectors] = {}
+        for first in range(0, len(rows), _STEP):
+            if self._closing:
+                break
+            step = rows[first : first + _STEP]
+            with self._turns.take(question=False):
+                made = self._embedder.embed([kind.text(row) for row in step])
+            vectors.update((int(row["seq"]), vector) for row, vector in zip(step, made, strict=True))
+        with self._db.write() as sql:
+            for row in rows:
+                seq = int(row["seq"])
+                # unless it was deleted or changed while it was embedded
+                same = sql.execute(f"SELECT text FROM {kind.name}s WHERE seq = ?", (seq,)).fetchone()
+                if seq in vectors and same is not None and same["text"] == row["text"]:
+                    sql.execute(
+                        f"INSERT OR REPLACE INTO {kind.vectors}(seq, model, vector) VALUES (?, ?, ?)",
+                        (seq, self._embedder.name, vectors[seq].tobytes()),
+                    )
+                    sql.execute(f"DELETE FROM {kind.pending} WHERE seq = ?", (seq,))
+                else:
+                    vectors.pop(seq, None)
+        if self._index_ready:
+            try:
+                for user in {str(row["user"]) for row in rows}:
+                    seqs = [int(row["seq"]) for row in rows if row["user"] == user and row["seq"] in vectors]
+                    if seqs:
+                        self._index.add(kind.name, user, seqs, np.stack([vectors[seq] for seq in seqs]))
+            except IndexDamaged as error:
+                self._mark_damaged(error)
+                self._open_index()
+        return True
+
+    def _mark_damaged(self, error: Exception) -> None:
+        log.warning("the vector index is damaged and will be made again: %s", error)
+        self._index_ready, self.index_state = False, "damaged: searching without it"
+        self.wake()
+
+    def _open_index(self) -> None:
+        """Open the index and bring it in step with SQLite; make it again when it is damaged."""
+        self.index_state = "opening"
+        try:
+            self._index.open()
+            self._catch_up()
+        except ImportError as error:
+            self.index_state, self.problem = (
+                "not available: comparing vectors one by one",
+                f"Chroma cannot be loaded: {error}",
+            )
+            log.warning("chromadb cannot be loaded: %s", error)
+            return
+        except IndexDamaged as error:
+            log.warning("the vector index is made again: %s", error)
+            try:
+                self._index.begin_again()
+                self._catch_up()
+            except IndexDamaged as again:
+                self.index_state, self.problem = (
+                    "not available: comparing vectors one by one",
+                    f"Chroma failed: {again}",
+                )
+                log.error("the vector index cannot be made: %s", again)
+                return
+        if not self._closing:
+            self._index_ready, self.index_state = True, "ready (Chroma)"
+
+    def _catch_up(self) -> None:
+        import numpy as np
+
+        assert self._embedder is not None
+        for kind in (MESSAGES, CHUNKS):
+            with self._db.read() as sql:
+                users = [
+                    str(row[0])
+                    for row in sql.execute(
+                        f"SELECT DISTINCT {_USER[kind.name]} FROM {kind.source} JOIN {kind.vectors} v ON v.seq = m.seq"
+                    )
+                ]
+            for user in users:
+                with self._db.read() as sql:
+                    wanted = [
+                        int(row[0])
+                        for row in sql.execute(
+                            f"""SELECT v.seq FROM {kind.source} JOIN {kind.vectors} v ON v.seq = m.seq
+                                WHERE {_USER[kind.name]} = ? AND v.model = ? ORDER BY v.seq""",
+                            (user, self._embedder.name),
+                        )
+                    ]
+                held = self._index.holds(kind.name, user)
+                missing = [seq for seq in wanted if seq not in held]
+                surplus = sorted(held.difference(wanted))
+                if surplus:
+                    self._index.delete(kind.name, user, surplus)
+                for first in range(0, len(missing), 1000):
+                    if self._closing:
+                        return
+                    if len(missing) > 1000:
+                        self.index_state = f"being made again: {first:,} of {len(missing):,}"
+                    part = missing[first : first + 1000]
+                    vectors = self._vectors(kind, part)
+                    if vectors:
+                        self._index.add(kind.name, user, list(vectors), np.stack(list(vectors.values())))
+                stride = max(1, len(wanted) // 5)
+                self._index.probe(kind.name, user, self._vectors(kind, wanted[::stride]))
+
+    def _vectors(self, kind: Kind, seqs: Sequence[int]) -> dict[int, Vectors]:
+        import numpy as np
+
+        with self._db.read() as sql:
+            rows = sql.execute(
+                f"SELECT seq, vector FROM {kind.vectors} WHERE seq IN ({', '.join(map(str, seqs))})"
+            ).fetchall()
+        return {int(row["seq"]): np.frombuffer(row["vector"], dtype=np.float32) for row in rows}

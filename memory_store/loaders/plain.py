@@ -1,0 +1,86 @@
+"""Plain text in whatever encoding, Markdown (headings become sections) and source code."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from memory_store.loaders.result import Loaded, Unreadable
+from memory_store.records import Section
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
+_FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+
+
+def decode(data: bytes) -> str:
+    """Text of unknown encoding: byte-order mark, UTF-8, then a guess. Line ends become \\n.
+
+    Raises Unreadable when the bytes are no text in any encoding.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return _lines(data.decode(encoding, "replace"))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = _guess(data)
+    head = text[:100_000]
+    odd = sum(1 for letter in head if (letter < " " and letter not in "\t\n\r\f\x1b") or letter == "\x7f")
+    if odd > len(head) * 0.02:
+        raise Unreadable("It is not text: it looks like a program, a picture or another binary file.")
+    return _lines(text)
+
+
+def _guess(data: bytes) -> str:
+    sample = data[:200_000]
+    if (
+        b"\x00" not in sample or sample.count(b"\x00") > len(sample) // 4
+    ):  # UTF-16 without a mark has many zeros
+        from charset_normalizer import from_bytes
+
+        best = from_bytes(sample).best()
+        if best is not None:
+            return data.decode(best.encoding, "replace")
+    raise Unreadable("It is not text: it looks like a program, a picture or another binary file.")
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def load_plain(name: str, data: bytes) -> Loaded:
+    """Source code and plain text, as they are."""
+    return Loaded("text", decode(data))
+
+
+def load_markdown(name: str, data: bytes) -> Loaded:
+    text = decode(data)
+    return Loaded("markdown", text, headings(text))
+
+
+def headings(text: str) -> list[Section]:
+    """Sections from the ATX headings of Markdown; each runs to the next heading of its level or higher."""
+    fences = [match.span() for match in _FENCE.finditer(text)]
+    found = [m for m in _HEADING.finditer(text) if not any(start <= m.start() < end for start, end in fences)]
+    return nest([(m.start(), len(m[1]), m[2]) for m in found], len(text))
+
+
+def nest(marks: list[tuple[int, int, str]], end: int) -> list[Section]:
+    """(offset, level, label) of each heading → sections that end where one of the same or a higher level begins."""
+    stops = [end] * len(marks)
+    still_open: list[int] = []
+    for position, (start, level, _) in enumerate(marks):
+        while still_open and marks[still_open[-1]][1] >= level:
+            stops[still_open.pop()] = start
+        still_open.append(position)
+    return [
+        Section("heading", label, start, stop, level)
+        for (start, level, label), stop in zip(marks, stops, strict=True)
+    ]

@@ -1,0 +1,79 @@
+"""What the indexes know of a message: its words, the words around it, its speaker and its date.
+
+A turn like "Yes, last Tuesday!" means nothing alone, so each message is indexed with the two before and the two after it,
+in a column of lower weight. Adding a message therefore also rewrites the `around` of its two predecessors.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from memory_store.moments import day_in_words, in_words
+
+REACH = 2  # messages on each side
+SAME_SITTING = 6 * 3600.0  # seconds; beyond that the neighbours belong to another subject
+_AROUND_CHARS = 2000  # of each neighbour: a long answer must not drown the message itself
+
+_COLUMNS = "m.seq, m.parent, m.role, m.text, m.created_at"
+_UP = f"SELECT {_COLUMNS} FROM messages m WHERE m.seq = ?"
+_DOWN = f"SELECT {_COLUMNS} FROM messages m WHERE m.parent = ? ORDER BY m.shown DESC, m.seq DESC"
+
+
+def index_message(sql: sqlite3.Connection, seq: int) -> None:
+    """Write this message's entry, refresh those of its neighbours, and ask for a vector. An empty text gets none."""
+    row = sql.execute(_UP, (seq,)).fetchone()
+    unindex_messages(sql, [seq])
+    if row["text"].strip():
+        sql.execute(
+            "INSERT INTO message_words(rowid, text, around, facts) VALUES (?, ?, ?, ?)",
+            (seq, row["text"], _around(sql, row), f"{_speaker(row)} {in_words(row['created_at'])}"),
+        )
+        sql.execute("INSERT OR IGNORE INTO message_pending(seq) VALUES (?)", (seq,))
+    for neighbour in (*_earlier(sql, row), *_later(sql, row)):
+        sql.execute(
+            "UPDATE message_words SET around = ? WHERE rowid = ?", (_around(sql, neighbour), neighbour["seq"])
+        )
+
+
+def text_to_embed(row: sqlite3.Row) -> str:
+    """What the vector of a message is made from. A bare "Thanks, Mel!" would match every question about Mel: the date
+    before it dilutes such short turns."""
+    speaker = _speaker(row)
+    return f"[{day_in_words(row['created_at'])}] {speaker + ': ' if speaker else ''}{row['text']}"
+
+
+def _speaker(row: sqlite3.Row) -> str:
+    return "" if row["role"].lower() in ("user", "assistant", "system", "tool") else str(row["role"])
+
+
+def unindex_messages(sql: sqlite3.Connection, seqs: Sequence[int]) -> None:
+    """Forget words and vectors of these messages. Their neighbours keep what they quoted: reindex those that stay."""
+    for table, key in (("message_words", "rowid"), ("message_vectors", "seq"), ("message_pending", "seq")):
+        sql.executemany(f"DELETE FROM {table} WHERE {key} = ?", ((seq,) for seq in seqs))
+
+
+def _around(sql: sqlite3.Connection, row: sqlite3.Row) -> str:
+    return "\n".join(
+        near["text"][:_AROUND_CHARS] for near in (*reversed(_earlier(sql, row)), *_later(sql, row))
+    )
+
+
+def _earlier(sql: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
+    return _walk(sql, _UP, row, "parent")
+
+
+def _later(sql: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
+    return _walk(sql, _DOWN, row, "seq")
+
+
+def _walk(sql: sqlite3.Connection, step: str, row: sqlite3.Row, key: str) -> list[sqlite3.Row]:
+    found: list[sqlite3.Row] = []
+    here = row
+    while len(found) < REACH:
+        near = sql.execute(step, (here[key],)).fetchone()
+        if near is None or abs(near["created_at"] - here["created_at"]) > SAME_SITTING:
+            break
+        found.append(near)
+        here = near
+    return found

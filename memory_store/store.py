@@ -1,0 +1,279 @@
+"""`MemoryStore`: the one door to conversations, long-term memory and documents. It wires the parts and decides little."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from memory_store.conversations import ROOT, Conversations, clean
+from memory_store.database import Database
+from memory_store.documents import Progress, Shelf
+from memory_store.embedding import Embedder, choose, estimate_tokens
+from memory_store.errors import StoreError
+from memory_store.indexer import CHUNKS, MESSAGES, Indexer
+from memory_store.lock import FolderLock
+from memory_store.moments import Moment
+from memory_store.records import (
+    Conversation,
+    ConversationHit,
+    Document,
+    Json,
+    Message,
+    Passage,
+    Recall,
+    StoreStatus,
+    Table,
+)
+from memory_store.retrieval import message_scope, passage_scope, recall, search_passages
+
+log = logging.getLogger(__name__)
+
+__all__ = ["ROOT", "MemoryStore"]
+
+
+class MemoryStore:
+    """Everything the user made, in one folder. Safe from any thread; one process a folder.
+
+    Whatever a writing method acknowledged by returning survives kill -9. Search by words sees it at once, search by
+    meaning as soon as the background thread has embedded it.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | Path,
+        *,
+        embedder: Embedder | str | None = "minilm",
+        chroma_url: str | None = None,
+    ) -> None:
+        """Open or create the folder. `embedder`: see `embedding.choose`. `chroma_url`: a Chroma server for the vectors.
+
+        Raises StoreLocked when another process has the folder open, StoreError when it cannot be used.
+        """
+        self.data_dir = Path(data_dir).resolve()
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The data folder {self.data_dir} cannot be made ({error.strerror}).") from error
+        model = choose(embedder)
+        self._lock = FolderLock(self.data_dir)
+        try:
+            self._db = Database(self.data_dir / "memory.sqlite3")
+        except BaseException:
+            self._lock.release()
+            raise
+        self._conversations = Conversations(self._db)
+        self._shelf = Shelf(self._db, model.count_tokens if model else estimate_tokens)
+        self._indexer = Indexer(self._db, model, self.data_dir / "index", chroma_url)
+        if self._indexer.pending():
+            self._indexer.wake()
+
+    # conversations
+
+    def create_conversation(
+        self, title: str = "", *, user: str = "local", conversation_id: str | None = None
+    ) -> Conversation:
+        """Raises StoreError when the id is taken."""
+        return self._conversations.create(title, user, conversation_id)
+
+    def conversations(self, *, user: str = "local") -> list[Conversation]:
+        """Pinned first, then the latest change first."""
+        return self._conversations.all(user)
+
+    def conversation(self, conversation_id: str) -> Conversation | None:
+        return self._conversations.get(conversation_id)
+
+    def rename_conversation(self, conversation_id: str, title: str) -> None:
+        """Raises NotFound."""
+        self._conversations.set(conversation_id, "title", clean(title))
+
+    def pin_conversation(self, conversation_id: str, pinned: bool = True) -> None:
+        """Raises NotFound."""
+        self._conversations.set(conversation_id, "pinned", int(pinned))
+
+    def delete_conversation(self, conversation_id: str) -> None:
+        """Remove it and its messages from the database, the indexes and the disk. Raises NotFound."""
+        home = self._conversations.get(conversation_id)
+        seqs = self._conversations.delete(conversation_id)
+        self._db.scrub()
+        if home is not None:
+            self._indexer.forget(MESSAGES, home.user, seqs)
+
+    def search_conversations(
+        self, text: str, *, user: str = "local", limit: int = 50
+    ) -> list[ConversationHit]:
+        """Conversations with all these words in their title or in one message; the last word may be unfinished."""
+        return self._conversations.search(text, user, limit)
+
+    # messages
+
+    def add_message(
+        self,
+        conversation_id: str,
+        role: str,
+        text: str,
+        created_at: Moment | None = None,
+        *,
+        parent_id: str | None = None,
+        status: str = "complete",
+        metadata: Mapping[str, Json] | None = None,
+        user: str = "local",
+    ) -> str:
+        """Store one message and return its id; it is on the disk when this returns.
+
+        An unknown conversation is created. `parent_id` None: after the last message of the shown path; ROOT: another
+        version of the first message; otherwise a version below that message, which is shown from now on. `created_at`:
+        seconds since the epoch or a date as text, None for now. Raises NotFound for an unknown parent, ValueError for an
+        unknown status or date, StoreError when the conversation belongs to another user.
+        """
+        new = self._conversations.add_message(
+            conversation_id, role, text, created_at, parent_id, status, metadata or {}, user
+        )
+        if status != "streaming":
+            self._indexer.wake()
+        return new
+
+    def update_message(
+        self,
+        message_id: str,
+        *,
+        text: str | None = None,
+        status: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+    ) -> None:
+        """Change what is given; `metadata` is merged key by key. A streaming message is indexed once it is not any more.
+
+        Raises NotFound, or ValueError for an unknown status.
+        """
+        if self._conversations.update_message(message_id, text, status, metadata):
+            self._indexer.wake()
+
+    def message(self, message_id: str) -> Message | None:
+        return self._conversations.message(message_id)
+
+    def messages(self, conversation_id: str) -> list[Message]:
+        """The shown path, oldest first; empty for an unknown conversation."""
+        return self._conversations.messages(conversation_id)
+
+    def siblings(self, message_id: str) -> list[Message]:
+        """All versions of this message, itself included, oldest first. Raises NotFound."""
+        return self._conversations.siblings(message_id)
+
+    def select_version(self, message_id: str) -> None:
+        """Show this version and the path below it. Raises NotFound."""
+        self._conversations.select_version(message_id)
+
+    def fork_conversation(self, message_id: str) -> Conversation:
+        """A new conversation with copies of everything up to and including this message. Raises NotFound."""
+        fork = self._conversations.fork(message_id)
+        self._indexer.wake()
+        return fork
+
+    def mark_interrupted(self) -> int:
+        """Call at start: what the last process was still writing becomes `interrupted`; returns how many."""
+        return self._conversations.mark_interrupted()
+
+    def recall(
+        self,
+        query: str,
+        k: int = 5,
+        conversation_id: str | None = None,
+        *,
+        user: str = "local",
+        exclude: Collection[str] = (),
+        neighbours: int = 0,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        speaker: str | None = None,
+    ) -> list[Recall]:
+        """The `k` messages that have most to do with the query, best first.
+
+        `exclude`: ids of messages that are in the prompt anyway. `neighbours`: how many messages before and after each
+        hit to return with it. `since`, `until`: as in `add_message`. `speaker`: a role, or the name before the colon.
+        """
+        scope = message_scope(user, conversation_id, exclude, since, until, speaker)
+        nearest = self._indexer.nearest
+        return recall(self._db, lambda *ask: nearest(MESSAGES, *ask), query, k, scope, neighbours)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until everything is embedded (or cannot be: see `status`). `timeout` in seconds raises TimeoutError."""
+        self._indexer.flush(timeout)
+
+    # documents
+
+    def add_document(
+        self, name: str, data: bytes | Path, *, user: str = "local", progress: Progress | None = None
+    ) -> Document:
+        """Read a file and store its text; it can be searched by words when this returns.
+
+        The same bytes again return the document that is there. `progress` gets a sentence and a share of 1.
+        Raises DocumentError with one sentence; nothing is stored then.
+        """
+        document = self._shelf.add(name, data, user, progress)
+        self._indexer.wake()
+        return document
+
+    def documents(self, *, user: str = "local") -> list[Document]:
+        """Newest first. Their texts are not loaded."""
+        return self._shelf.all(user)
+
+    def document(self, document_id: str) -> Document | None:
+        return self._shelf.get(document_id)
+
+    def delete_document(self, document_id: str) -> None:
+        """Remove it from the database, the indexes and the disk. Raises NotFound."""
+        document = self._shelf.get(document_id)
+        seqs = self._shelf.delete(document_id)
+        self._db.scrub()
+        if document is not None:
+            self._indexer.forget(CHUNKS, document.user, seqs)
+
+    def search_documents(
+        self, query: str, k: int = 8, document_ids: Collection[str] | None = None, *, user: str = "local"
+    ) -> list[Passage]:
+        """The `k` passages that have most to do with the query, best first. `document_ids` None: all of the user's."""
+        scope = passage_scope(user, document_ids)
+        nearest = self._indexer.nearest
+        return search_passages(self._db, lambda *ask: nearest(CHUNKS, *ask), self.place, query, k, scope)
+
+    def place(self, document_id: str, offset: int) -> str:
+        """Where this offset lies: `page 12`, `sheet Orders, row 7`, a heading, `line 120`. Raises NotFound."""
+        return self._shelf.place(document_id, offset)
+
+    def tables(self, document_ids: Collection[str]) -> list[Table]:
+        """The tables of these documents, typed, for SQL."""
+        return self._shelf.tables(document_ids)
+
+    # the whole store
+
+    def status(self) -> StoreStatus:
+        """Counts and states, over all users."""
+
+        def count(table: str) -> int:
+            with self._db.read() as sql:
+                return int(sql.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+        return StoreStatus(
+            data_dir=self.data_dir,
+            conversations=count("conversations"),
+            messages=count("messages"),
+            documents=count("documents"),
+            chunks=count("chunks"),
+            pending=self._indexer.pending(),
+            embedder=self._indexer.model_state,
+            index=self._indexer.index_state,
+            bytes_on_disk=sum(path.stat().st_size for path in self.data_dir.rglob("*") if path.is_file()),
+            problem=self._indexer.problem,
+        )
+
+    def close(self) -> None:
+        """Stop the background work and give the folder free. What is not embedded yet continues at the next start."""
+        self._indexer.close()
+        self._db.close()
+        self._lock.release()
+
+    def __enter__(self) -> MemoryStore:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,173 @@
+"""The vector index: Chroma, one collection for each user and kind of item. It can be thrown away and made again.
+
+Chroma's own files are not crash-safe (a kill while it writes its HNSW files can make a collection unreadable), so it holds
+nothing but numbers that SQLite has too: ids and vectors, no text. A damaged index is replaced by a new folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memory_store.embedding import Vectors
+
+log = logging.getLogger(__name__)
+
+_BATCH = 4000  # Chroma refuses more than 5,461 at once
+_SYNC_THRESHOLD = (
+    20_000  # writes of the files that a kill can tear are rare; until then its log is replayed at start
+)
+_SAMPLE = 5
+
+
+class IndexDamaged(Exception):
+    """The index does not hold what it was given, or cannot be read."""
+
+
+class ChromaIndex:
+    """Vectors of items known by number. Every method may raise IndexDamaged; then call `rebuild`."""
+
+    def __init__(self, folder: Path, model: str, url: str | None) -> None:
+        """`folder` holds the generations of the local index; with `url` a Chroma server keeps it instead."""
+        self._folder, self._model, self._url = folder, model, url
+        self._collections: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    def open(self) -> None:
+        """Open the current generation, or begin the first one."""
+        self._client = self._connect(self._generation())
+
+    def add(self, kind: str, user: str, seqs: Sequence[int], vectors: Vectors) -> None:
+        with _damage():
+            collection = self._collection(kind, user, int(vectors.shape[1]))
+            for first in range(0, len(seqs), _BATCH):
+                part = slice(first, first + _BATCH)
+                collection.upsert(ids=[str(seq) for seq in seqs[part]], embeddings=vectors[part])
+
+    def delete(self, kind: str, user: str, seqs: Sequence[int]) -> None:
+        """Unknown numbers are ignored."""
+        with _damage():
+            collection = self._collection(kind, user, None)
+            for first in range(0, len(seqs), _BATCH):
+                if collection is not None:
+                    collection.delete(ids=[str(seq) for seq in seqs[first : first + _BATCH]])
+
+    def nearest(self, kind: str, user: str, vector: Vectors, count: int) -> list[int]:
+        """The items closest to the vector (cosine), best first."""
+        with _damage():
+            collection = self._collection(kind, user, None)
+            if collection is None or not collection.count():
+                return []
+            found = collection.query(
+                query_embeddings=[vector], n_results=min(count, collection.count()), include=[]
+            )
+            return [int(item) for item in found["ids"][0]]
+
+    def holds(self, kind: str, user: str) -> set[int]:
+        with _damage():
+            collection = self._collection(kind, user, None)
+            return set() if collection is None else {int(item) for item in collection.get(include=[])["ids"]}
+
+    def probe(self, kind: str, user: str, samples: Mapping[int, Vectors]) -> None:
+        """Raise IndexDamaged unless each sample is found by its own vector."""
+        for seq, vector in list(samples.items())[:_SAMPLE]:
+            if seq not in self.nearest(kind, user, vector, 20):
+                raise IndexDamaged(f"item {seq} of {kind} is not found by its own vector")
+
+    def begin_again(self) -> None:
+        """Throw everything away and start an empty generation; fill it with `add`."""
+        with self._lock:
+            self._collections.clear()
+        if self._url is not None:
+            for collection in self._client.list_collections():
+                if collection.name.startswith("localrlm-"):
+                    self._client.delete_collection(collection.name)
+            return
+        old = self._generation()
+        self.close()
+        self._client = self._connect(old + 1)
+        (self._folder / "current.new").write_text(str(old + 1), "ascii")
+        (self._folder / "current.new").replace(self._folder / "current")
+        for leftover in self._folder.glob("generation-*"):
+            if leftover.name != f"generation-{old + 1}":
+                shutil.rmtree(
+                    leftover, ignore_errors=True
+                )  # on Windows a file may still be open: next time then
+
+    def close(self) -> None:
+        with self._lock:
+            self._collections.clear()
+            client, self._client = self._client, None
+        if client is not None and self._url is None:
+            client.close()
+
+    def _generation(self) -> int:
+        try:
+            return int((self._folder / "current").read_text("ascii"))
+        except (OSError, ValueError):
+            return 0
+
+    def _connect(self, generation: int) -> Any:
+        import chromadb
+        from chromadb.config import Settings
+
+        settings = Settings(anonymized_telemetry=False)
+        with _damage():
+            if self._url is not None:
+                from urllib.parse import urlsplit
+
+                parts = urlsplit(self._url)
+                return chromadb.HttpClient(
+                    host=parts.hostname or "127.0.0.1",
+                    port=parts.port or (443 if parts.scheme == "https" else 8000),
+                    ssl=parts.scheme == "https",
+                    settings=settings,
+                )
+            path = self._folder / f"generation-{generation}"
+            path.mkdir(parents=True, exist_ok=True)
+            return chromadb.PersistentClient(str(path), settings=settings)
+
+    def _collection(self, kind: str, user: str, dimension: int | None) -> Any:
+        """Made when first added to; None when asked for before that."""
+        # One collection a user: no filter that could be forgotten stands between two users.
+        name = f"localrlm-{kind}-{hashlib.sha256(user.encode()).hexdigest()[:24]}"
+        with self._lock:
+            if name in self._collections:
+                return self._collections[name]
+            known = {collection.name for collection in self._client.list_collections()}
+            if name in known:
+                collection = self._client.get_collection(name, embedding_function=None)
+                if (collection.metadata or {}).get("model") != self._model:
+                    raise IndexDamaged(f"collection {name} holds vectors of {collection.metadata}")
+            elif dimension is None:
+                return None
+            else:
+                collection = self._client.create_collection(
+                    name,
+                    embedding_function=None,  # else Chroma would download a model
+                    configuration={
+                        "hnsw": {"space": "cosine", "ef_search": 200, "sync_threshold": _SYNC_THRESHOLD}
+                    },
+                    metadata={"model": self._model, "dimension": dimension},
+                )
+            self._collections[name] = collection
+            return collection
+
+
+class _damage:
+    """Everything Chroma raises (InternalError, Rust panics, SQLite errors, HTTP errors) becomes IndexDamaged."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, IndexDamaged | KeyboardInterrupt | SystemExit | GeneratorExit):
+            return
+        raise IndexDamaged(f"{type(error).__name__}: {str(error)[:300]}") from error
