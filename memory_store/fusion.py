@@ -1,14 +1,15 @@
 """Reciprocal rank fusion: one order from several, without comparing their scores.
 
 Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods",
-SIGIR 2009; k = 60 is theirs. Each list has a weight here.
+SIGIR 2009. Theirs is k = 60; a smaller one lets the first places of a weaker list count (benchmarks/recall.py). Each list
+has a weight here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-K = 60
+K = 20
 
 
 def fuse(rankings: Iterable[tuple[float, Sequence[int]]]) -> list[tuple[int, float]]:

@@ -1,19 +1,19 @@
 """What the indexes know of a message: its words, the words around it, its speaker and its date.
 
 A turn like "Yes, last Tuesday!" means nothing alone, so each message is indexed with the two before and the two after it,
-in a column of lower weight. Adding a message therefore also rewrites the `around` of its two predecessors.
+in columns of lower weight. Adding a message therefore also rewrites the `later` of its two predecessors.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from memory_store.moments import day_in_words, in_words
 
 REACH = 2  # messages on each side
 SAME_SITTING = 6 * 3600.0  # seconds; beyond that the neighbours belong to another subject
-_AROUND_CHARS = 2000  # of each neighbour: a long answer must not drown the message itself
+_NEIGHBOUR_CHARS = 2000  # of each neighbour: a long answer must not drown the message itself
 
 _COLUMNS = "m.seq, m.parent, m.role, m.text, m.created_at"
 _UP = f"SELECT {_COLUMNS} FROM messages m WHERE m.seq = ?"
@@ -26,13 +26,25 @@ def index_message(sql: sqlite3.Connection, seq: int) -> None:
     unindex_messages(sql, [seq])
     if row["text"].strip():
         sql.execute(
-            "INSERT INTO message_words(rowid, text, around, facts) VALUES (?, ?, ?, ?)",
-            (seq, row["text"], _around(sql, row), f"{_speaker(row)} {in_words(row['created_at'])}"),
+            "INSERT INTO message_words(rowid, text, earlier, later, facts) VALUES (?, ?, ?, ?, ?)",
+            (
+                seq,
+                row["text"],
+                _joined(reversed(_earlier(sql, row))),
+                _joined(_later(sql, row)),
+                f"{_speaker(row)} {in_words(row['created_at'])}",
+            ),
         )
         sql.execute("INSERT OR IGNORE INTO message_pending(seq) VALUES (?)", (seq,))
-    for neighbour in (*_earlier(sql, row), *_later(sql, row)):
+    for neighbour in _earlier(sql, row):
         sql.execute(
-            "UPDATE message_words SET around = ? WHERE rowid = ?", (_around(sql, neighbour), neighbour["seq"])
+            "UPDATE message_words SET later = ? WHERE rowid = ?",
+            (_joined(_later(sql, neighbour)), neighbour["seq"]),
+        )
+    for neighbour in _later(sql, row):
+        sql.execute(
+            "UPDATE message_words SET earlier = ? WHERE rowid = ?",
+            (_joined(reversed(_earlier(sql, neighbour))), neighbour["seq"]),
         )
 
 
@@ -53,10 +65,8 @@ def unindex_messages(sql: sqlite3.Connection, seqs: Sequence[int]) -> None:
         sql.executemany(f"DELETE FROM {table} WHERE {key} = ?", ((seq,) for seq in seqs))
 
 
-def _around(sql: sqlite3.Connection, row: sqlite3.Row) -> str:
-    return "\n".join(
-        near["text"][:_AROUND_CHARS] for near in (*reversed(_earlier(sql, row)), *_later(sql, row))
-    )
+def _joined(rows: Iterable[sqlite3.Row]) -> str:
+    return "\n".join(row["text"][:_NEIGHBOUR_CHARS] for row in rows)
 
 
 def _earlier(sql: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:

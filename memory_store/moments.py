@@ -29,10 +29,10 @@ def epoch(moment: Moment | None) -> float:
         return float(moment)
     except ValueError:
         pass
-    from dateutil import parser  # comes with pandas
+    from dateutil import parser  # type: ignore[import-untyped]  # comes with pandas
 
     try:
-        return parser.parse(moment, fuzzy=True, default=datetime(1970, 1, 1)).timestamp()
+        return float(parser.parse(moment, fuzzy=True, default=datetime(1970, 1, 1)).timestamp())
     except (parser.ParserError, OverflowError) as error:
         raise ValueError(
             f"{moment!r} is not a date. Write it like 2023-05-08 or 2023-05-08T13:56."

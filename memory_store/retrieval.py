@@ -17,8 +17,20 @@ from memory_store.moments import Moment, epoch
 from memory_store.records import Passage, Recall
 
 DEPTH = 100  # entries of each ranking that take part in the fusion
-MEANING_OF_MESSAGES = 0.3  # weight of the vectors beside 1 for the words; measured by benchmarks/recall.py
-MEANING_OF_PASSAGES = 1.0
+WEIGHTS = "1.0, 0.4, 0.2, 0.3"  # of a message's text, what came before, what came after, speaker and date
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """How much each way of searching counts in the fusion; 0 leaves it out."""
+
+    words: float
+    meaning: float
+
+
+# Measured by benchmarks/recall.py.
+OF_MESSAGES = Rankings(words=1.0, meaning=0.4)
+OF_PASSAGES = Rankings(words=1.0, meaning=1.0)
 
 
 @dataclass(frozen=True)
@@ -72,16 +84,20 @@ def message_scope(
 
 
 def recall(
-    database: Database, by_meaning: ByMeaning, query: str, k: int, scope: Scope, neighbours: int
+    database: Database,
+    by_meaning: ByMeaning,
+    query: str,
+    k: int,
+    scope: Scope,
+    neighbours: int,
+    rankings: Rankings,
 ) -> list[Recall]:
     """The `k` messages in the scope that have most to do with the query, best first."""
-    with database.read() as sql:
-        rankings: list[tuple[float, Sequence[int]]] = [(1.0, _messages_by_words(sql, query, scope))]
-    rankings.append((MEANING_OF_MESSAGES, by_meaning(query, scope, DEPTH)))
+    order = _fused(database, by_meaning, _messages_by_words, query, scope, rankings)
     hits: list[Recall] = []
     versions: set[tuple[int, str]] = set()
     with database.read() as sql:
-        for seq, score in fuse(rankings):
+        for seq, score in order:
             if len(hits) >= k:
                 break
             row = sql.execute("SELECT * FROM messages WHERE seq = ?", (seq,)).fetchone()
@@ -108,6 +124,23 @@ def recall(
     return hits
 
 
+def _fused(
+    database: Database,
+    by_meaning: ByMeaning,
+    by_words: Callable[[sqlite3.Connection, str, Scope], list[int]],
+    query: str,
+    scope: Scope,
+    rankings: Rankings,
+) -> list[tuple[int, float]]:
+    lists: list[tuple[float, Sequence[int]]] = []
+    if rankings.words:
+        with database.read() as sql:
+            lists.append((rankings.words, by_words(sql, query, scope)))
+    if rankings.meaning:
+        lists.append((rankings.meaning, by_meaning(query, scope, DEPTH)))
+    return fuse(lists)
+
+
 def _messages_by_words(sql: sqlite3.Connection, query: str, scope: Scope) -> list[int]:
     expression = match_any(query)
     if expression is None:
@@ -116,7 +149,7 @@ def _messages_by_words(sql: sqlite3.Connection, query: str, scope: Scope) -> lis
         f"""SELECT m.seq FROM message_words w JOIN messages m ON m.seq = w.rowid
             JOIN conversations c ON c.id = m.conversation_id
             WHERE message_words MATCH ? AND {scope.condition}
-            ORDER BY bm25(message_words, 1.0, 0.3, 0.3) LIMIT ?""",
+            ORDER BY bm25(message_words, {WEIGHTS}) LIMIT ?""",
         (expression, *scope.values, DEPTH),
     )
     return [int(row["seq"]) for row in rows]
@@ -137,14 +170,13 @@ def search_passages(
     query: str,
     k: int,
     scope: Scope,
+    rankings: Rankings,
 ) -> list[Passage]:
     """The `k` passages in the scope that have most to do with the query, best first."""
-    with database.read() as sql:
-        rankings: list[tuple[float, Sequence[int]]] = [(1.0, _passages_by_words(sql, query, scope))]
-    rankings.append((MEANING_OF_PASSAGES, by_meaning(query, scope, DEPTH)))
+    order = _fused(database, by_meaning, _passages_by_words, query, scope, rankings)
     found: list[Passage] = []
     with database.read() as sql:
-        for seq, score in fuse(rankings)[:k]:
+        for seq, score in order[:k]:
             row = sql.execute(
                 "SELECT c.*, d.id, d.name FROM chunks c JOIN documents d ON d.seq = c.document WHERE c.seq = ?",
                 (seq,),

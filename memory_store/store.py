@@ -25,7 +25,15 @@ from memory_store.records import (
     StoreStatus,
     Table,
 )
-from memory_store.retrieval import message_scope, passage_scope, recall, search_passages
+from memory_store.retrieval import (
+    OF_MESSAGES,
+    OF_PASSAGES,
+    Rankings,
+    message_scope,
+    passage_scope,
+    recall,
+    search_passages,
+)
 
 log = logging.getLogger(__name__)
 
@@ -185,15 +193,17 @@ class MemoryStore:
         since: Moment | None = None,
         until: Moment | None = None,
         speaker: str | None = None,
+        rankings: Rankings = OF_MESSAGES,
     ) -> list[Recall]:
         """The `k` messages that have most to do with the query, best first.
 
         `exclude`: ids of messages that are in the prompt anyway. `neighbours`: how many messages before and after each
         hit to return with it. `since`, `until`: as in `add_message`. `speaker`: a role, or the name before the colon.
+        `rankings`: how much words and meaning count.
         """
         scope = message_scope(user, conversation_id, exclude, since, until, speaker)
         nearest = self._indexer.nearest
-        return recall(self._db, lambda *ask: nearest(MESSAGES, *ask), query, k, scope, neighbours)
+        return recall(self._db, lambda *ask: nearest(MESSAGES, *ask), query, k, scope, neighbours, rankings)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything is embedded (or cannot be: see `status`). `timeout` in seconds raises TimeoutError."""
@@ -229,12 +239,20 @@ class MemoryStore:
             self._indexer.forget(CHUNKS, document.user, seqs)
 
     def search_documents(
-        self, query: str, k: int = 8, document_ids: Collection[str] | None = None, *, user: str = "local"
+        self,
+        query: str,
+        k: int = 8,
+        document_ids: Collection[str] | None = None,
+        *,
+        user: str = "local",
+        rankings: Rankings = OF_PASSAGES,
     ) -> list[Passage]:
         """The `k` passages that have most to do with the query, best first. `document_ids` None: all of the user's."""
         scope = passage_scope(user, document_ids)
         nearest = self._indexer.nearest
-        return search_passages(self._db, lambda *ask: nearest(CHUNKS, *ask), self.place, query, k, scope)
+        return search_passages(
+            self._db, lambda *ask: nearest(CHUNKS, *ask), self.place, query, k, scope, rankings
+        )
 
     def place(self, document_id: str, offset: int) -> str:
         """Where this offset lies: `page 12`, `sheet Orders, row 7`, a heading, `line 120`. Raises NotFound."""
