@@ -6,6 +6,7 @@ in columns of lower weight. Adding a message therefore also rewrites the `later`
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -15,6 +16,7 @@ REACH = 2  # messages on each side
 SAME_SITTING = 6 * 3600.0  # seconds; beyond that the neighbours belong to another subject
 _NEIGHBOUR_CHARS = 2000  # of each neighbour: a long answer must not drown the message itself
 
+_SPEAKER = re.compile(r"([^\W\d_][\w.'-]*(?: [^\W\d_][\w.'-]*){0,2}): ")
 _COLUMNS = "m.seq, m.parent, m.role, m.text, m.created_at"
 _UP = f"SELECT {_COLUMNS} FROM messages m WHERE m.seq = ?"
 _DOWN = f"SELECT {_COLUMNS} FROM messages m WHERE m.parent = ? ORDER BY m.shown DESC, m.seq DESC"
@@ -26,13 +28,14 @@ def index_message(sql: sqlite3.Connection, seq: int) -> None:
     unindex_messages(sql, [seq])
     if row["text"].strip():
         sql.execute(
-            "INSERT INTO message_words(rowid, text, earlier, later, facts) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO message_words(rowid, text, earlier, later, moment, speaker) VALUES (?, ?, ?, ?, ?, ?)",
             (
                 seq,
                 row["text"],
                 _joined(reversed(_earlier(sql, row))),
                 _joined(_later(sql, row)),
-                f"{_speaker(row)} {in_words(row['created_at'])}",
+                in_words(row["created_at"]),
+                _named_role(row) or _named_in_text(row),
             ),
         )
         sql.execute("INSERT OR IGNORE INTO message_pending(seq) VALUES (?)", (seq,))
@@ -51,12 +54,18 @@ def index_message(sql: sqlite3.Connection, seq: int) -> None:
 def text_to_embed(row: sqlite3.Row) -> str:
     """What the vector of a message is made from. A bare "Thanks, Mel!" would match every question about Mel: the date
     before it dilutes such short turns."""
-    speaker = _speaker(row)
+    speaker = _named_role(row)
     return f"[{day_in_words(row['created_at'])}] {speaker + ': ' if speaker else ''}{row['text']}"
 
 
-def _speaker(row: sqlite3.Row) -> str:
+def _named_role(row: sqlite3.Row) -> str:
     return "" if row["role"].lower() in ("user", "assistant", "system", "tool") else str(row["role"])
+
+
+def _named_in_text(row: sqlite3.Row) -> str:
+    """Imported chats often say who speaks in the text: "Mel: I am back"."""
+    found = _SPEAKER.match(row["text"])
+    return found[1] if found else ""
 
 
 def unindex_messages(sql: sqlite3.Connection, seqs: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ from memory_store.moments import Moment, epoch
 from memory_store.records import Passage, Recall
 
 DEPTH = 100  # entries of each ranking that take part in the fusion
-WEIGHTS = "1.0, 0.4, 0.2, 0.3"  # of a message's text, what came before, what came after, speaker and date
+WEIGHTS = "1.0, 0.4, 0.2, 0.3, 1.0"  # of a message's text, what came before and after, date, speaker
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX messages_children ON messages(parent);
     CREATE INDEX messages_streaming ON messages(seq) WHERE status = 'streaming';
 
-    -- a message, the messages before and after it (weighted lower), its speaker and date in words
-    CREATE VIRTUAL TABLE message_words USING fts5(text, earlier, later, facts, tokenize = 'porter unicode61');
+    -- a message, the messages before and after it (weighted lower), its date in words and who said it
+    CREATE VIRTUAL TABLE message_words USING fts5(
+        text, earlier, later, moment, speaker, tokenize = 'porter unicode61'
+    );
 
     CREATE TABLE message_vectors(
         seq INTEGER PRIMARY KEY REFERENCES messages(seq) ON DELETE CASCADE,
