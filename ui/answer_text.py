@@ -1,0 +1,90 @@
+"""A model's words made safe to show, with their citations turned into buttons.
+
+Models repeat what documents tell them to say. So their HTML is shown as text, an image is named instead of being fetched
+(its address could carry away what the model read), and only citations that the engine has checked become buttons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from rlm_core.results import Citation, Quotation
+from ui.html import esc
+
+_CODE = re.compile(
+    r"(^ {0,3}(?P<fence>`{3,}|~{3,}).*?(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))",
+    re.M | re.S,
+)
+_IMAGE = re.compile(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])?")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_NUMBER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?![(\[:])")
+
+
+def citations_of(metadata: Any) -> tuple[Citation, ...]:
+    """The citations in an answer's saved metadata."""
+    return tuple(Citation(**item) for item in metadata.get("citations") or ())
+
+
+def quotations_of(metadata: Any) -> tuple[Quotation, ...]:
+    """The quotations in an answer's saved metadata."""
+    return tuple(Quotation(**item) for item in metadata.get("quotations") or ())
+
+
+def safe(text: str) -> str:
+    """Markdown without HTML, images or anything else that acts by itself. Code stays as it is."""
+    return _outside_code(text, _plain)
+
+
+def shown(
+    text: str, message_id: str, citations: Iterable[Citation] = (), quotations: Iterable[Quotation] = ()
+) -> str:
+    """An answer ready for the chat: safe, ``[1]`` as a button, quotations that no source contains marked."""
+    by_number = {citation.number: citation for citation in citations}
+    doubtful = [
+        quotation.text for quotation in quotations if not quotation.verified and quotation.text.strip()
+    ]
+
+    def dress(piece: str) -> str:
+        piece = _plain(piece)
+        for words in doubtful:
+            safe_words = _plain(words)
+            mark = f'<mark class="unverified" title="These words are not in the source.">{safe_words}</mark>'
+            piece = piece.replace(safe_words, mark, 1)
+        return _NUMBER.sub(lambda match: _buttons(match, message_id, by_number), piece)
+
+    return _outside_code(text, dress)
+
+
+def _outside_code(text: str, change: Any) -> str:
+    pieces: list[str] = []
+    end = 0
+    for match in _CODE.finditer(text):
+        pieces.append(change(text[end : match.start()]))
+        pieces.append(match.group(0))
+        end = match.end()
+    pieces.append(change(text[end:]))
+    return "".join(pieces)
+
+
+def _plain(text: str) -> str:
+    text = _IMAGE.sub(lambda match: f"(image: {match.group(1).strip() or 'without a name'})", text)
+    return _TAG.sub("&lt;", text)
+
+
+def _buttons(match: re.Match[str], message_id: str, by_number: dict[int, Citation]) -> str:
+    numbers = [int(part) for part in match.group(1).split(",")]
+    if not all(number in by_number for number in numbers):
+        return match.group(0)
+    return "".join(_button(by_number[number], message_id) for number in numbers)
+
+
+def _button(citation: Citation, message_id: str) -> str:
+    where = f"{citation.document}, {citation.place}" if citation.place else citation.document
+    style = "cite doubtful" if citation.verified is False else "cite"
+    label = esc(f"Source {citation.number}: {where}")
+    return (
+        f'<button type="button" class="{style} do do-passage-open id-{message_id} n-{citation.number}"'
+        f' title="{label}" aria-label="{label}">{citation.number}</button>'
+    )

@@ -1,0 +1,460 @@
+"""One page and what goes on at it: opening a conversation, asking, following an answer, stopping it.
+
+A view is a browser tab. It only follows: questions and answers live in the store, answers in the making in
+:class:`rlm_core.jobs.Jobs`. So a reload, a second tab and a restart all see the same thing. Nothing here knows Gradio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from memory_store import ROOT
+from memory_store.errors import StoreError
+from memory_store.records import Conversation, Document, Message
+from rlm_core.engine import RLMEngine
+from rlm_core.errors import LocalRLMError
+from rlm_core.events import Event, PhaseEvent, TokenEvent
+from rlm_core.jobs import Job, Jobs
+from rlm_core.settings import Mode, StrategyName
+from rlm_core.tokens import base_estimate
+from ui.chat_view import NEWEST, AnswerState, ChatMessage, Row, answer, conversation
+from ui.documents_view import attached
+from ui.html import block, esc
+from ui.meter import Load, meter
+from ui.sidebar import conversation_list
+from ui.steps import steps_html
+
+log = logging.getLogger(__name__)
+
+FRAME = 0.055
+"""Seconds between two pictures of a growing answer (about 18 a second)."""
+UNDO_SECONDS = 8.0
+KEPT_STEPS = 300
+PROBLEMS = (LocalRLMError, StoreError, OSError)
+"""What a person can do something about; its text is for them."""
+
+
+class NotYours(LocalRLMError):
+    """There is no such thing, or it belongs to somebody else."""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One browser tab: who looks, at which conversation, with which documents, in which mode."""
+
+    session: str
+    user: str
+    conversation_id: str | None = None
+    documents: tuple[str, ...] = ()
+    editing: str | None = None
+    mode: str = "auto"
+    limit: int = NEWEST
+
+
+@dataclass(frozen=True)
+class View:
+    """What changes on the page. None leaves a part as it is."""
+
+    tab: Tab
+    messages: list[ChatMessage] | None = None
+    sidebar: str | None = None
+    phase: str | None = None
+    attached: str | None = None
+    meter: str | None = None
+    running: bool | None = None
+    box: str | None = None
+    problem: str | None = None
+
+
+class Desk:
+    """The page's side of one engine."""
+
+    def __init__(self, engine: RLMEngine, jobs: Jobs) -> None:
+        self.engine = engine
+        self.jobs = jobs
+        self._claims: dict[str, object] = {}
+        self._steps: OrderedDict[str, str] = OrderedDict()
+        self._bin: dict[str, asyncio.Task[None]] = {}
+
+    # what is there
+
+    def conversations(self, user: str) -> list[Conversation]:
+        """Without those that were just deleted and can still be brought back."""
+        return [item for item in self.engine.store.conversations(user=user) if item.id not in self._bin]
+
+    def conversation(self, conversation_id: str, user: str) -> Conversation:
+        """Raises :class:`NotYours`."""
+        found = self.engine.store.conversation(conversation_id)
+        if found is None or found.user != user or found.id in self._bin:
+            raise NotYours("This conversation is no longer there.")
+        return found
+
+    def message(self, message_id: str, user: str) -> Message:
+        """Raises :class:`NotYours`."""
+        found = self.engine.store.message(message_id)
+        if found is None:
+            raise NotYours("This message is no longer there.")
+        self.conversation(found.conversation_id, user)
+        return found
+
+    def documents(self, ids: Sequence[str], user: str) -> list[Document]:
+        """Those of the ids that are still there and this user's."""
+        found = (self.engine.store.document(item) for item in ids)
+        return [item for item in found if item is not None and item.user == user]
+
+    def sidebar(self, tab: Tab) -> str:
+        running = {job.conversation_id for job in self.jobs.active}
+        return conversation_list(self.conversations(tab.user), tab.conversation_id, running=running)
+
+    def load(self, tab: Tab) -> Load:
+        """What the next message will carry."""
+        settings = self.engine.settings
+        documents = sum(item.tokens_estimate for item in self.documents(tab.documents, tab.user))
+        history = 0
+        if tab.conversation_id is not None and settings.memory.working_messages:
+            recent = self.engine.store.messages(tab.conversation_id)[-settings.memory.working_messages :]
+            history = sum(base_estimate(message.text) for message in recent)
+        return Load(documents, history, settings.num_ctx)
+
+    def around_the_box(self, tab: Tab) -> View:
+        """The parts that depend on the documents and the mode of the next question."""
+        return View(
+            tab,
+            attached=attached(self.documents(tab.documents, tab.user)),
+            meter=meter(self.load(tab), tab.mode, recursive_on=self.engine.settings.recursive),
+        )
+
+    def picture(self, tab: Tab) -> View:
+        """Everything, as it is saved."""
+        rows = self._rows(tab)
+        around = self.around_the_box(tab)
+        return replace(
+            around,
+            messages=conversation(rows, self._saved_steps, limit=tab.limit),
+            sidebar=self.sidebar(tab),
+            phase="",
+            running=False,
+        )
+
+    # what a person does
+
+    async def open(self, tab: Tab, conversation_id: str | None) -> AsyncIterator[View]:
+        """Show a conversation (None: a new one), and follow its answer if one is being made."""
+        tab = replace(tab, conversation_id=conversation_id, documents=(), editing=None, limit=NEWEST)
+        problem = None
+        if conversation_id is not None:
+            try:
+                self.conversation(conversation_id, tab.user)
+            except NotYours as error:
+                tab, problem = replace(tab, conversation_id=None), str(error)
+            else:
+                tab = replace(tab, documents=self._last_documents(conversation_id))
+        self._claim(tab)
+        async for view in self._show(tab):
+            yield replace(view, problem=problem)
+            problem = None
+
+    async def ask(self, tab: Tab, text: str, files: Sequence[Path] = ()) -> AsyncIterator[View]:
+        """Store the files, ask the question, follow the answer."""
+        question = text.strip()
+        if not question and not files:
+            yield View(tab, problem="Write a question first, or attach a file.")
+            return
+        claim = self._claim(tab)
+        yield View(tab, box="", phase=_phase("starting", time.time()))
+        problems: list[str] = []
+        for path in files:
+            yield View(tab, phase=_phase(f"reading {path.name}", time.time()))
+            try:
+                document = await asyncio.to_thread(
+                    self.engine.store.add_document, path.name, path, user=tab.user
+                )
+            except PROBLEMS as error:
+                problems.append(f"{path.name}: {error}")
+                continue
+            tab = replace(tab, documents=(*(d for d in tab.documents if d != document.id), document.id))
+        if problems or not question:
+            yield replace(
+                self.around_the_box(tab),
+                phase="",
+                box=question,
+                running=False,
+                problem="\n".join(problems) or None,
+            )
+            return
+        try:
+            job = await self._start(tab, question)
+        except PROBLEMS as error:
+            yield View(tab, phase="", box=question, problem=str(error))
+            return
+        tab = replace(tab, conversation_id=job.conversation_id, editing=None)
+        self._name(job, question)
+        async for view in self._show(tab, claim):
+            yield view
+
+    async def retry(self, tab: Tab, answer_id: str) -> AsyncIterator[View]:
+        """Another answer to the same question."""
+        claim = self._claim(tab)
+        message = self.message(answer_id, tab.user)
+        if message.parent_id is None:
+            raise NotYours("The question of this answer is no longer there.")
+        question = self.message(message.parent_id, tab.user)
+        mode, strategy = _way(tab.mode)
+        try:
+            await self.jobs.start(
+                question.text,
+                conversation_id=message.conversation_id,
+                documents=self._documents_of(question),
+                question_id=question.id,
+                mode=mode,
+                strategy=strategy,
+                user=tab.user,
+            )
+        except PROBLEMS as error:
+            yield View(tab, problem=str(error))
+            return
+        async for view in self._show(replace(tab, conversation_id=message.conversation_id), claim):
+            yield view
+
+    def stop(self, tab: Tab) -> None:
+        """Stop the answer of the tab's conversation. What it has so far stays."""
+        job = self.jobs.running(tab.conversation_id) if tab.conversation_id else None
+        if job is not None and job.user == tab.user:
+            job.cancel()
+
+    def edit(self, tab: Tab, message_id: str) -> View:
+        """Put a question back into the box; the next send makes it another version of it."""
+        message = self.message(message_id, tab.user)
+        tab = replace(tab, editing=message.id, documents=tuple(self._documents_of(message)))
+        return replace(self.around_the_box(tab), box=message.text)
+
+    async def version(self, tab: Tab, message_id: str) -> AsyncIterator[View]:
+        """Turn to another version of a question or an answer."""
+        message = self.message(message_id, tab.user)
+        self.engine.store.select_version(message.id)
+        claim = self._claim(tab)
+        async for view in self._show(replace(tab, conversation_id=message.conversation_id), claim):
+            yield view
+
+    async def fork(self, tab: Tab, message_id: str) -> AsyncIterator[View]:
+        """Continue from this message in a conversation of its own."""
+        message = self.message(message_id, tab.user)
+        new = self.engine.store.fork_conversation(message.id)
+        self.engine.store.rename_conversation(new.id, f"{new.title or 'Conversation'} (fork)")
+        async for view in self.open(tab, new.id):
+            yield view
+
+    async def earlier(self, tab: Tab) -> AsyncIterator[View]:
+        """Show more of a long conversation."""
+        claim = self._claim(tab)
+        async for view in self._show(replace(tab, limit=tab.limit + 4 * NEWEST), claim):
+            yield view
+
+    def rename(self, tab: Tab, conversation_id: str, title: str) -> View:
+        self.conversation(conversation_id, tab.user)
+        if title.strip():
+            self.engine.store.rename_conversation(conversation_id, title.strip()[:120])
+        return View(tab, sidebar=self.sidebar(tab))
+
+    def pin(self, tab: Tab, conversation_id: str) -> View:
+        known = self.conversation(conversation_id, tab.user)
+        self.engine.store.pin_conversation(conversation_id, not known.pinned)
+        return View(tab, sidebar=self.sidebar(tab))
+
+    def delete(self, tab: Tab, conversation_id: str) -> Conversation:
+        """Take a conversation off the list; it is erased some seconds later unless :meth:`undo` comes first."""
+        known = self.conversation(conversation_id, tab.user)
+        job = self.jobs.running(conversation_id)
+        if job is not None:
+            job.cancel()
+        self._bin[conversation_id] = asyncio.create_task(self._erase_later(conversation_id))
+        return known
+
+    def undo(self, tab: Tab, conversation_id: str) -> bool:
+        """True when the conversation is back."""
+        known = self.engine.store.conversation(conversation_id)
+        task = self._bin.pop(conversation_id, None)
+        if task is None or known is None or known.user != tab.user:
+            return False
+        task.cancel()
+        return True
+
+    def attach(self, tab: Tab, document_id: str) -> Tab:
+        """The same tab with one more document for its next question."""
+        if not self.documents([document_id], tab.user):
+            raise NotYours("This document is no longer there.")
+        return replace(tab, documents=(*(d for d in tab.documents if d != document_id), document_id))
+
+    def detach(self, tab: Tab, document_id: str) -> Tab:
+        return replace(tab, documents=tuple(item for item in tab.documents if item != document_id))
+
+    def leave(self, session: str) -> None:
+        """The tab was closed. Its answer goes on."""
+        self._claims.pop(session, None)
+
+    async def close(self) -> None:
+        """Erase what was deleted and not brought back."""
+        for conversation_id, task in list(self._bin.items()):
+            task.cancel()
+            await asyncio.to_thread(self.engine.store.delete_conversation, conversation_id)
+
+    # how
+
+    async def _start(self, tab: Tab, question: str) -> Job:
+        parent: str | None = None
+        if tab.editing is not None:
+            parent = self.message(tab.editing, tab.user).parent_id or ROOT
+        mode, strategy = _way(tab.mode)
+        return await self.jobs.start(
+            question,
+            conversation_id=tab.conversation_id,
+            documents=list(tab.documents),
+            parent_id=parent,
+            mode=mode,
+            strategy=strategy,
+            user=tab.user,
+        )
+
+    async def _show(self, tab: Tab, claim: object | None = None) -> AsyncIterator[View]:
+        """The picture as it is, and then the growing answer until it is done or the tab turns to something else."""
+        claim = claim or self._claims.get(tab.session)
+        job = self.jobs.running(tab.conversation_id) if tab.conversation_id else None
+        if job is None:
+            yield self.picture(tab)
+            return
+        rows = self._rows(tab)
+        saved = conversation(rows, self._saved_steps, limit=tab.limit, growing=job.message_id)
+        around = self.around_the_box(tab)
+        yield replace(around, messages=[*saved, *_growing(job, "")], sidebar=self.sidebar(tab), running=True)
+        seen, steps, drawn = 0, "", -1
+        while not (job.done and seen == len(job.events)):
+            fresh = await _news(job, seen)
+            if self._claims.get(tab.session) is not claim:
+                return
+            if not fresh:
+                continue
+            await asyncio.sleep(FRAME)
+            seen = len(job.events)
+            worth = sum(not isinstance(event, TokenEvent | PhaseEvent) for event in job.events)
+            if worth != drawn:
+                drawn, steps = worth, steps_html(job.events, job.message_id, live=True)
+            phase = _phase(_doing(job.events), job.started_at)
+            yield View(tab, messages=[*saved, *_growing(job, steps)], phase=phase, running=True)
+        yield self.picture(tab)
+
+    def _rows(self, tab: Tab) -> list[Row]:
+        if tab.conversation_id is None:
+            return []
+        path = self.engine.store.messages(tab.conversation_id)
+        first_shown = len(path) - tab.limit
+        return [self._row(message, tab, index >= first_shown) for index, message in enumerate(path)]
+
+    def _row(self, message: Message, tab: Tab, complete: bool) -> Row:
+        if not complete:
+            return Row(message)
+        versions = tuple(item.id for item in self.engine.store.siblings(message.id))
+        names = tuple(item.name for item in self.documents(self._documents_of(message), tab.user))
+        return Row(message, versions.index(message.id) + 1, versions, names)
+
+    def _documents_of(self, message: Message) -> list[str]:
+        ids: Any = message.metadata.get("documents") or []
+        return [str(item) for item in ids]
+
+    def _last_documents(self, conversation_id: str) -> tuple[str, ...]:
+        for message in reversed(self.engine.store.messages(conversation_id)):
+            if message.role == "user":
+                return tuple(self._documents_of(message))
+        return ()
+
+    def _saved_steps(self, message_id: str) -> str:
+        known = self._steps.get(message_id)
+        if known is None:
+            try:
+                known = steps_html(self.engine.trace(message_id), message_id, live=False)
+            except FileNotFoundError:
+                known = ""
+            except ValueError as error:
+                log.warning("The trace of %s cannot be read: %s", message_id, error)
+                known = ""
+            self._steps[message_id] = known
+            if len(self._steps) > KEPT_STEPS:
+                self._steps.popitem(last=False)
+        return known
+
+    def _name(self, job: Job, question: str) -> None:
+        known = self.engine.store.conversation(job.conversation_id)
+        if known is not None and not known.title:
+            self.engine.store.rename_conversation(known.id, title_of(question))
+
+    def _claim(self, tab: Tab) -> object:
+        """From now on this tab shows something else; what it followed before ends."""
+        claim = object()
+        self._claims[tab.session] = claim
+        return claim
+
+    async def _erase_later(self, conversation_id: str) -> None:
+        await asyncio.sleep(UNDO_SECONDS)
+        try:
+            await asyncio.to_thread(self.engine.store.delete_conversation, conversation_id)
+        except PROBLEMS as error:
+            log.warning("The conversation %s could not be deleted: %s", conversation_id, error)
+        finally:
+            self._bin.pop(conversation_id, None)
+
+
+def title_of(question: str) -> str:
+    """A conversation's automatic title: the beginning of its first question, cut at a word."""
+    words = " ".join(question.split())
+    if len(words) <= 48:
+        return words
+    return words[:48].rsplit(" ", 1)[0].rstrip(",;:.") + "…"
+
+
+def _way(mode: str) -> tuple[Mode, StrategyName | None]:
+    if mode == "retrieve":
+        return "recursive", "retrieve"
+    if mode == "direct":
+        return "direct", None
+    return ("recursive", None) if mode == "recursive" else ("auto", None)
+
+
+def _growing(job: Job, steps: str) -> list[ChatMessage]:
+    return answer(AnswerState.live(job.message_id, job.events), steps)
+
+
+def _doing(events: Sequence[Event]) -> str:
+    """The last phase; once the answer's text comes, that it is being written."""
+    for event in reversed(events):
+        if isinstance(event, TokenEvent):
+            return "writing"
+        if isinstance(event, PhaseEvent):
+            return event.text
+    return "starting"
+
+
+def _phase(text: str, since: float) -> str:
+    clock = f'<span class="elapsed since-{since * 1000:.0f}"></span>'
+    return block(f'<div class="phase" role="status"><span class="spinner"></span>{esc(text)} {clock}</div>')
+
+
+async def _news(job: Job, seen: int) -> bool:
+    """True as soon as there are events after number ``seen``; False after a second without any."""
+
+    async def first() -> bool:
+        async with aclosing(job.follow(seen)) as stream:
+            async for _ in stream:
+                return True
+        return False
+
+    try:
+        return await asyncio.wait_for(first(), 1.0)
+    except TimeoutError:
+        return False

@@ -1,0 +1,155 @@
+"""The shelf of documents: a line for each, its inside, and how an upload goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from memory_store.records import Document, Passage
+from ui.html import block, chip, do, esc, marked
+from ui.words import ago, count, size
+
+STATUS = {
+    "searchable": ("searchable", "Found by its words; search by meaning follows in the background."),
+    "embedded": ("embedded", "Found by its words and by its meaning."),
+}
+PREVIEW = 60_000
+"""Characters of extracted text shown at once."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file on its way in. ``fraction`` is 0..1; ``error`` is the sentence that goes on its line."""
+
+    name: str
+    stage: str = "waiting"
+    fraction: float = 0.0
+    error: str | None = None
+    document: Document | None = None
+
+
+def uploads(items: Sequence[Upload]) -> str:
+    """The files of this upload, each with its progress or its error."""
+    if not items:
+        return ""
+    rows = "".join(_upload(item) for item in items)
+    return block(f'<ul class="uploads" aria-live="polite">{rows}</ul>')
+
+
+def shelf(documents: Sequence[Document], in_use: Collection[str]) -> str:
+    """All documents of the user. ``in_use`` are those the next question is about."""
+    if not documents:
+        return block(
+            '<p class="quiet empty">No documents yet. Drop some above, or take a sample from the Chat tab.</p>'
+        )
+    rows = "".join(_line(document, document.id in in_use) for document in documents)
+    head = "<tr><th>Document</th><th>Type</th><th>Size</th><th>Tokens</th><th>State</th><th>Added</th><th></th></tr>"
+    return block(
+        f'<div class="scroll"><table class="shelf"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def inside(document: Document, text: str, in_use: bool) -> str:
+    """One document opened: its outline, and the text that was extracted from it."""
+    use = do(
+        "docs",
+        "unuse" if in_use else "use",
+        document.id,
+        "Do not use in this chat" if in_use else "Use in this chat",
+    )
+    facts = f"{document.kind} · {size(document.size)} · {count(len(text), 'character')} · about {count(document.tokens_estimate, 'token')}"
+    outline = "".join(
+        f'<li style="--level:{section.level}">{do("page", "jump", str(section.start), esc(section.label))}</li>'
+        for section in document.sections[:200]
+    )
+    more = count(len(document.sections) - 200, "more section") if len(document.sections) > 200 else ""
+    parts = [
+        f'<header><h2>{esc(document.name)}</h2><span class="tools">{use}'
+        f"{do('docs', 'delete', document.id, 'Delete', style='danger')}{do('docs', 'close', document.id, 'Close')}</span></header>",
+        f'<p class="quiet">{esc(facts)}</p>',
+    ]
+    if outline:
+        parts.append(
+            f'<details class="fold outline" open><summary>Outline <span class="quiet">{count(len(document.sections), "section")}</span></summary>'
+            f'<ul>{outline}</ul><span class="quiet">{more}</span></details>'
+        )
+    parts.append(
+        f'<div class="paper" tabindex="0" aria-label="Extracted text">{_anchored(document, text)}</div>'
+    )
+    if len(text) > PREVIEW:
+        parts.append(
+            f'<p class="quiet">The first {PREVIEW:,} of {count(len(text), "character")}; search reaches all of it.</p>'
+        )
+    return block(f'<section class="inside">{"".join(parts)}</section>')
+
+
+def found(passages: Sequence[Passage], query: str) -> str:
+    """Passages found in documents, with the words of the query highlighted."""
+    if not passages:
+        return block(f'<p class="quiet empty">Nothing in your documents matches “{esc(query)}”.</p>')
+    rows = "".join(
+        f"<li>{do('docs', 'inspect', passage.document_id, esc(passage.document_name), style='linklike')}"
+        f' <span class="quiet">{esc(passage.place)}</span><p>{marked(highlight(passage.text, query))}</p></li>'
+        for passage in passages
+    )
+    return block(f'<ol class="found">{rows}</ol>')
+
+
+def highlight(text: str, query: str) -> str:
+    """The words of ``query`` in ``text`` put between U+2068 and U+2069 (see :func:`ui.html.marked`)."""
+    words = sorted({word for word in re.findall(r"\w+", query) if len(word) > 1}, key=len, reverse=True)
+    if not words:
+        return text
+    pattern = re.compile(r"\b(" + "|".join(map(re.escape, words)) + r")", re.IGNORECASE)
+    return pattern.sub("\u2068\\1\u2069", text)
+
+
+def attached(documents: Sequence[Document]) -> str:
+    """The documents of the next question, above the message box, each with a way to take it off."""
+    chips = "".join(
+        f'<span class="chip file">{esc(document.name)}'
+        f"{do('chat', 'detach', document.id, '&times;', title=f'Do not use {document.name}')}</span>"
+        for document in documents
+    )
+    return block(f'<div class="attached">{chips}</div>') if chips else ""
+
+
+def _line(document: Document, in_use: bool) -> str:
+    state, explanation = STATUS.get(document.status, (document.status, ""))
+    style = "good" if document.status == "embedded" else "busy"
+    use = do(
+        "docs", "unuse" if in_use else "use", document.id, "In this chat ✓" if in_use else "Use in this chat"
+    )
+    return (
+        f"<tr><td>{do('docs', 'inspect', document.id, esc(document.name), style='linklike', title=f'Look inside {document.name}')}</td>"
+        f"<td>{esc(document.kind)}</td><td>{size(document.size)}</td><td>{document.tokens_estimate:,}</td>"
+        f"<td>{chip(state, style, explanation)}</td><td>{ago(document.created_at)}</td>"
+        f'<td class="tools">{use}{do("docs", "delete", document.id, "Delete", style="danger", title=f"Delete {document.name}")}</td></tr>'
+    )
+
+
+def _upload(item: Upload) -> str:
+    name = f"<b>{esc(item.name)}</b>"
+    if item.error:
+        return f'<li class="bad">{name} <span>{esc(item.error)}</span></li>'
+    if item.document is not None:
+        tokens = count(item.document.tokens_estimate, "token")
+        return f'<li class="good">{name} <span>stored and searchable · about {tokens}</span></li>'
+    percent = round(item.fraction * 100)
+    bar = f'<progress max="100" value="{percent}" aria-label="{esc(item.name)}">{percent} %</progress>'
+    return f"<li>{name} {bar} <span>{esc(item.stage)}</span></li>"
+
+
+def _anchored(document: Document, text: str) -> str:
+    """The text with an anchor where each section begins."""
+    parts: list[str] = []
+    end = min(len(text), PREVIEW)
+    position = 0
+    for section in document.sections[:200]:
+        if position <= section.start < end:
+            parts.append(esc(text[position : section.start]))
+            parts.append(f'<span class="anchor" id="at-{section.start}"></span>')
+            position = section.start
+    parts.append(esc(text[position:end]))
+    return "".join(parts)

@@ -1,0 +1,130 @@
+"""The state of the model server, its models, the graphics card and the store, for the Settings tab."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memory_store.records import StoreStatus
+from rlm_core.backends.base import BackendStatus, ModelInfo, PullProgress
+from rlm_core.settings import Settings
+from ui.html import block, chip, do, esc
+from ui.words import count, size
+
+
+@dataclass(frozen=True)
+class Card:
+    """A graphics card right now. Memory in bytes, ``load`` in percent."""
+
+    name: str
+    used: int
+    total: int
+    load: int
+
+
+def backend_line(status: BackendStatus, sentence: str) -> str:
+    """Which backend answers, how it is, and what to do about it."""
+    style = "good" if status.running else "bad"
+    version = f" {status.version}" if status.version else ""
+    said = sentence if sentence.strip() else status.sentence
+    more = f'<p class="quiet">{esc(status.sentence)}</p>' if status.sentence not in said else ""
+    return block(
+        f'<div class="backend"><span class="dot {style}"></span><b>{esc(status.name)}{esc(version)}</b> <span>{esc(said)}</span>{more}</div>'
+    )
+
+
+def short_status(status: BackendStatus, model: str) -> str:
+    """For the head of the page: the backend's name and the model that answers."""
+    style = "good" if status.running else "bad"
+    text = f"{status.name} · {model}" if status.running else f"{status.name} is not running"
+    return block(
+        f'<div class="brand"><b>LocalRLM</b><span class="status" title="{esc(status.sentence)}"><span class="dot {style}"></span>{esc(text)}</span></div>'
+    )
+
+
+def model_table(models: Sequence[ModelInfo], settings: Settings, *, manages: bool) -> str:
+    """The installed models. ``manages`` is True when the server can load, unload and delete them."""
+    if not models:
+        return block('<p class="quiet empty">The server has no models.</p>')
+    roles = {
+        name: [role for role, model in settings.models.model_dump().items() if model == name]
+        for name in {model.name for model in models}
+    }
+    rows = "".join(_model(model, roles[model.name], manages) for model in models)
+    head = "<tr><th>Model</th><th>Size</th><th>Context</th><th>State</th><th></th></tr>"
+    missing = [
+        f"{model} ({role})"
+        for role, model in settings.models.model_dump().items()
+        if manages and model not in roles
+    ]
+    note = ""
+    if missing:
+        note = f'<p class="notice warn">Not installed: {esc(", ".join(missing))}. Pull them below, or choose others.</p>'
+    return block(
+        f'<div class="scroll"><table class="models"><thead>{head}</thead><tbody>{rows}</tbody></table></div>{note}'
+    )
+
+
+def gpu(cards: Sequence[Card], problem: str | None) -> str:
+    """Memory and load of the graphics cards; without one, the sentence that says so."""
+    if problem is not None:
+        return block(f'<p class="quiet">{esc(problem)}</p>')
+    rows = "".join(
+        f'<li><b>{esc(card.name)}</b> <progress max="100" value="{100 * card.used // max(1, card.total)}" aria-label="Graphics memory"></progress>'
+        f" {size(card.used)} of {size(card.total)} used · {card.load} % busy</li>"
+        for card in cards
+    )
+    return block(f'<ul class="cards">{rows}</ul>')
+
+
+def pulling(model: str, progress: PullProgress) -> str:
+    """How far a download is."""
+    if not progress.total:
+        return block(f'<p class="pull">{esc(model)}: {esc(progress.status)}</p>')
+    percent = 100 * progress.completed / progress.total
+    return block(
+        f'<p class="pull">{esc(model)}: {esc(progress.status)} <progress max="100" value="{percent:.0f}" aria-label="{esc(model)}"></progress>'
+        f" {size(progress.completed)} of {size(progress.total)}</p>"
+    )
+
+
+def store_line(status: StoreStatus) -> str:
+    """What the store holds and where."""
+    facts = (
+        f"{count(status.conversations, 'conversation')}, {count(status.messages, 'message')},"
+        f" {count(status.documents, 'document')} · {size(status.bytes_on_disk)} in {status.data_dir}"
+    )
+    waiting = f" · {count(status.pending, 'piece')} still to be embedded" if status.pending else ""
+    trouble = f'<p class="notice warn">{esc(status.problem)}</p>' if status.problem else ""
+    return block(
+        f'<div class="store"><p>{esc(facts)}{esc(waiting)}</p>'
+        f'<p class="quiet">Embeddings: {esc(status.embedder)} Index: {esc(status.index)}</p>{trouble}</div>'
+    )
+
+
+def _model(model: ModelInfo, roles: Sequence[str], manages: bool) -> str:
+    facts = " ".join(part for part in (model.parameters, model.quantization) if part)
+    state = (
+        chip("loaded", "good", f"{size(model.vram)} of graphics memory" if model.vram else "")
+        if model.loaded
+        else ""
+    )
+    if model.loaded and model.vram is not None and model.size:
+        share = min(100, round(100 * model.vram / model.size))
+        state += f' <span class="quiet">{share} % on the graphics card</span>'
+    used = "".join(chip(role, "busy") for role in roles)
+    tools = ""
+    if manages:
+        load = (
+            do("settings", "unload", model.name, "Unload")
+            if model.loaded
+            else do("settings", "load", model.name, "Load")
+        )
+        tools = load + do(
+            "settings", "delete", model.name, "Delete", style="danger", title=f"Delete {model.name}"
+        )
+    window = f"{model.context_length:,}" if model.context_length else "?"
+    return (
+        f'<tr><td><b>{esc(model.name)}</b> {used}<br><span class="quiet">{esc(facts)}</span></td>'
+        f'<td>{size(model.size)}</td><td>{window}</td><td>{state}</td><td class="tools">{tools}</td></tr>'
+    )

@@ -1,0 +1,255 @@
+/* What the page does by itself: buttons that send an action, keys, the theme, and what must survive a redraw.
+   A button's classes say what it does: do-<bus>-<action>, id-<id>, n-<number>. Each bus is a hidden box and a hidden
+   button of the page (app.py). The content security policy forbids eval, so nothing here is made from strings. */
+(() => {
+  "use strict";
+
+  const find = (selector) => document.querySelector(selector);
+  const narrow = () => window.innerWidth < 768;
+
+  // Actions
+
+  function send(bus, message) {
+    const box = find(`#bus-${bus} textarea`);
+    const go = find(`#bus-${bus}-go`);
+    if (!box || !go) return;
+    box.value = JSON.stringify(message);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    go.click();
+  }
+
+  function parse(button) {
+    const message = {};
+    for (const name of button.classList) {
+      if (name.startsWith("do-")) [, message.bus, message.action] = name.match(/^do-([a-z]+)-([a-z]+)$/) || [];
+      else if (name.startsWith("id-")) message.id = name.slice(3);
+      else if (/^n-\d+$/.test(name)) message.number = Number(name.slice(2));
+    }
+    return message.bus ? message : null;
+  }
+
+  const here = {
+    async copy({ id }, button) {
+      const reply = await fetch(`/page/text/${encodeURIComponent(id)}`);
+      if (!reply.ok) return;
+      await copyText(await reply.text());
+      const label = button.textContent;
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = label; }, 1500);
+    },
+    rename({ id }, button) {
+      const entry = button.closest("li");
+      const title = entry && entry.querySelector(".title");
+      if (!title) return;
+      entry.querySelector("details.menu").open = false;
+      const field = document.createElement("input");
+      field.className = "rename";
+      field.setAttribute("aria-label", "New title");
+      field.value = title.textContent;
+      let done = false;
+      const end = (save) => {
+        if (done) return;
+        done = true;
+        field.remove();
+        entry.querySelector(".entry").hidden = false;
+        if (save && field.value.trim()) send("chat", { action: "rename", id, value: field.value.trim() });
+      };
+      field.addEventListener("keydown", (event) => {
+        event.stopPropagation();
+        if (event.key === "Enter") end(true);
+        if (event.key === "Escape") end(false);
+      });
+      field.addEventListener("blur", () => end(true));
+      entry.querySelector(".entry").hidden = true;
+      entry.prepend(field);
+      field.focus();
+      field.select();
+    },
+    close() { closePassage(); },
+    jump({ id }) {
+      const target = document.getElementById(`at-${id}`);
+      if (target) target.scrollIntoView({ block: "start", behavior: "smooth" });
+    },
+  };
+
+  async function copyText(text) {
+    if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea"); // plain http on the home network has no clipboard interface
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (link && link.origin !== location.origin && /^https?:$/.test(link.protocol)) {
+      const leave = window.confirm(`This link leaves your computer:\n\n${link.href}\n\nOpen it?`);
+      if (!leave) event.preventDefault();
+      return;
+    }
+    const button = event.target.closest(".do");
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target) || button) menu.open = false;
+    }
+    if (!button) return;
+    event.preventDefault();
+    const message = parse(button);
+    if (!message) return;
+    if (message.bus === "page") here[message.action]?.(message, button);
+    else send(message.bus, message);
+    if (message.bus === "chat" && (message.action === "open") && narrow()) toggleSidebar(false);
+    if (message.bus === "docs" && message.action === "inspect") closePassage();
+  }, true);
+
+  // Keys
+
+  const messageBox = () => find("#message-box textarea");
+  const stopButton = () => find("#message-box .stop-button");
+
+  document.addEventListener("keydown", (event) => {
+    const box = messageBox();
+    if (event.key === "Escape") {
+      if (find("#passage .passage")) closePassage();
+      else if (find("details.menu[open]")) find("details.menu[open]").open = false;
+      else if (stopButton()) stopButton().click();
+      else if (find("#editing .editing")) send("chat", { action: "unedit", id: "x" });
+    } else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      toggleSidebar(true);
+      find("#search-chats textarea, #search-chats input")?.focus();
+    } else if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
+      event.preventDefault();
+      find("#new-chat")?.click();
+    } else if (event.key === "ArrowUp" && event.target === box && !box.value) {
+      const edits = document.querySelectorAll("#chat .do-chat-edit");
+      if (edits.length) { event.preventDefault(); edits[edits.length - 1].click(); }
+    }
+  });
+
+  function closePassage() {
+    const panel = find("#passage .passage");
+    if (panel) panel.remove();
+  }
+
+  // The sidebar
+
+  function toggleSidebar(open) {
+    const bar = find(".sidebar");
+    if (!bar) return;
+    if (bar.classList.contains("open") !== open) find(".sidebar .toggle-button")?.click();
+  }
+
+  // The theme: dark unless the person chose otherwise
+
+  const chosenTheme = () => localStorage.getItem("localrlm-theme") || "dark";
+  const systemDark = window.matchMedia("(prefers-color-scheme: dark)");
+
+  function applyTheme() {
+    const theme = chosenTheme();
+    const dark = theme === "dark" || (theme === "system" && systemDark.matches);
+    document.documentElement.classList.toggle("dark", dark);
+    if (document.body && document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
+    for (const button of document.querySelectorAll("#theme button, button#theme")) {
+      const label = { dark: "Dark", light: "Light", system: "System" }[theme];
+      if (button.textContent !== `Theme: ${label}`) button.textContent = `Theme: ${label}`;
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#theme")) return;
+    const order = ["dark", "light", "system"];
+    localStorage.setItem("localrlm-theme", order[(order.indexOf(chosenTheme()) + 1) % 3]);
+    applyTheme();
+  });
+  systemDark.addEventListener("change", applyTheme);
+  applyTheme();
+
+  // What a redraw must not lose: which folds were opened, the address, the clocks
+
+  const opened = new Map();
+
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest("details.fold > summary");
+    const key = summary && keyOf(summary.parentElement);
+    if (key) opened.set(key, !summary.parentElement.open);
+  });
+
+  function keyOf(fold) {
+    return [...fold.classList].find((name) => name.startsWith("key-"));
+  }
+
+  function afterRedraw() {
+    for (const fold of document.querySelectorAll("details.fold")) {
+      const key = keyOf(fold);
+      if (key && opened.has(key) && fold.open !== opened.get(key)) fold.open = opened.get(key);
+    }
+    const list = find("#conversations nav");
+    if (list && list.getAttribute("aria-label") === "Conversations") {
+      const current = list.querySelector(".entry.current");
+      const id = current ? parse(current)?.id : null;
+      const url = new URL(location.href);
+      if (url.searchParams.get("c") !== id) {
+        if (id) url.searchParams.set("c", id); else url.searchParams.delete("c");
+        history.replaceState(history.state, "", url);
+      }
+    }
+    applyTheme();
+    name();
+  }
+
+  // Gradio leaves some of its controls without a name for screen readers
+  function name() {
+    const upload = find("#message-box .upload-button");
+    if (upload && !upload.getAttribute("aria-label")) upload.setAttribute("aria-label", "Attach files");
+    const submit = find("#message-box .submit-button");
+    if (submit && !submit.getAttribute("aria-label")) submit.setAttribute("aria-label", "Send");
+    const stop = stopButton();
+    if (stop && !stop.getAttribute("aria-label")) stop.setAttribute("aria-label", "Stop");
+    const box = messageBox();
+    if (box && !box.getAttribute("aria-label")) box.setAttribute("aria-label", "Your message");
+    for (const toggle of document.querySelectorAll(".sidebar .toggle-button:not([aria-label])")) toggle.setAttribute("aria-label", "Conversations");
+  }
+
+  let waiting = false;
+  function watch() {
+    new MutationObserver(() => {
+      if (waiting) return;
+      waiting = true;
+      requestAnimationFrame(() => { waiting = false; afterRedraw(); });
+    }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] });
+    if (narrow()) {
+      const timer = setInterval(() => {
+        if (find(".sidebar.open")) { toggleSidebar(false); clearInterval(timer); }
+      }, 50);
+      setTimeout(() => clearInterval(timer), 5000);
+    }
+    afterRedraw();
+  }
+  if (document.body) watch(); else document.addEventListener("DOMContentLoaded", watch);
+
+  setInterval(() => {
+    for (const clock of document.querySelectorAll(".elapsed")) {
+      const since = [...clock.classList].find((item) => item.startsWith("since-"));
+      const seconds = Math.max(0, Math.round((Date.now() - Number(since?.slice(6))) / 1000));
+      const text = seconds ? `${seconds} s` : "";
+      if (clock.textContent !== text) clock.textContent = text;
+    }
+  }, 250);
+
+  // Files dropped anywhere on the chat go into the message box
+
+  function boxInput() { return find("#message-box input[type=file]"); }
+  const overChat = (event) => event.target.closest?.("#chat-tab") && !event.target.closest("#message-box");
+  document.addEventListener("dragover", (event) => {
+    if (overChat(event) && [...event.dataTransfer.types].includes("Files")) event.preventDefault();
+  });
+  document.addEventListener("drop", (event) => {
+    const input = boxInput();
+    if (!overChat(event) || !event.dataTransfer.files.length || !input) return;
+    event.preventDefault();
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+})();

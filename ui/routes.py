@@ -1,0 +1,73 @@
+"""What the page's script and its links fetch: the script itself, an answer's text, downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException
+from fastapi.responses import FileResponse, PlainTextResponse, Response
+
+from rlm_core.security import current_user
+from rlm_core.trace import trace_path
+from ui.desk import Desk, NotYours
+from ui.exports import as_json, as_markdown, file_name
+from ui.trace_table import as_csv
+
+HERE = Path(__file__).parent
+User = Annotated[str, Depends(current_user)]
+
+
+def page_routes(desk: Desk) -> APIRouter:
+    """Everything under ``/page``. What is not the user's answers 404, as if it were not there."""
+    router = APIRouter(prefix="/page", include_in_schema=False)
+    store = desk.engine.store
+
+    @router.get("/page.js")
+    def script() -> FileResponse:
+        return FileResponse(HERE / "page.js", media_type="text/javascript")
+
+    @router.get("/text/{message_id}")
+    def text(message_id: str, user: User) -> PlainTextResponse:
+        try:
+            return PlainTextResponse(desk.message(message_id, user).text)
+        except NotYours as error:
+            raise HTTPException(404, str(error)) from None
+
+    @router.get("/conversations/{conversation_id}.{ending}")
+    def conversation(conversation_id: str, ending: str, user: User) -> Response:
+        write = {"md": as_markdown, "json": as_json}.get(ending)
+        if write is None:
+            raise HTTPException(404, "Conversations are exported as .md and .json.")
+        try:
+            known = desk.conversation(conversation_id, user)
+        except NotYours as error:
+            raise HTTPException(404, str(error)) from None
+        body = write(known, store.messages(conversation_id))
+        return _download(
+            body, file_name(known, ending), "text/markdown" if ending == "md" else "application/json"
+        )
+
+    @router.get("/traces/{message_id}.csv")
+    def table(message_id: str, user: User) -> Response:
+        try:
+            desk.message(message_id, user)
+            return _download(as_csv(desk.engine.trace(message_id)), f"trace-{message_id[:8]}.csv", "text/csv")
+        except (NotYours, FileNotFoundError):
+            raise HTTPException(404, "There is no trace of this answer.") from None
+
+    @router.get("/traces/{message_id}.jsonl")
+    def trace(message_id: str, user: User) -> Response:
+        try:
+            desk.message(message_id, user)
+            body = trace_path(desk.engine.data_dir, message_id).read_text(encoding="utf-8")
+        except (NotYours, FileNotFoundError):
+            raise HTTPException(404, "There is no trace of this answer.") from None
+        return _download(body, f"trace-{message_id[:8]}.jsonl", "application/jsonl")
+
+    return router
+
+
+def _download(body: str, name: str, media_type: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(body, media_type=f"{media_type}; charset=utf-8", headers=headers)
