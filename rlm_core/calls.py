@@ -64,9 +64,9 @@ class ModelCalls:
         self.estimator = estimator
         self._speeds: dict[str, Speed] = {}
 
-    async def assign(self, run: Run, role: Role) -> Assignment:
-        """The model and the window that a call in this role would have."""
-        assignment = await self.router.assign(role, model=run.model)
+    async def assign(self, run: Run, role: Role, model: str | None = None) -> Assignment:
+        """The model and the window that a call in this role would have; ``model`` overrules the roles."""
+        assignment = await self.router.assign(role, model=model or run.model)
         if assignment.notice:
             run.warn("model_missing", assignment.notice)
         return assignment
@@ -97,6 +97,7 @@ class ModelCalls:
         schema: dict[str, Any] | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
+        model: str | None = None,
         session: str | None = None,
         same_prefix: int = 0,
         on_text: Callable[[str], None] | None = None,
@@ -108,7 +109,7 @@ class ModelCalls:
         """
         async with run.slots:
             run.budget.check_time()
-            to = await self.assign(run, role)
+            to = await self.assign(run, role, model)
             prompt_tokens = self.estimator.prompt(messages, to.model)
             room = self.reply_room(to.window, prompt_tokens=prompt_tokens)
             if room < self.smallest_reply(to.window):

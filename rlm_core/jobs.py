@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
+from rlm_core.backends.base import ChatMessage
 from rlm_core.budget import CancelToken
 from rlm_core.errors import LocalRLMError
 from rlm_core.events import DoneEvent, ErrorEvent, Event, PhaseEvent, TokenEvent
@@ -94,6 +95,9 @@ class Jobs:
         *,
         conversation_id: str | None = None,
         documents: Sequence[MaterialSource] | None = None,
+        context: str | None = None,
+        history: Sequence[ChatMessage] = (),
+        incognito: bool = False,
         mode: Mode = "auto",
         strategy: StrategyName | None = None,
         model: str | None = None,
@@ -103,6 +107,7 @@ class Jobs:
     ) -> Job:
         """Begin to answer ``message``. It is committed to the store when this returns.
 
+        The arguments are those of :meth:`RLMEngine.begin` and :meth:`RLMEngine.process_message`.
         ``question_id`` asks for another answer to a question that is already there (retry); ``parent_id`` puts an
         edited question beside the old one. Raises :class:`ConversationBusy`, and MaterialError for documents that
         are not there.
@@ -115,9 +120,12 @@ class Jobs:
             message,
             conversation_id=conversation_id,
             documents=documents,
+            context=context,
+            history=history,
             user=user,
             parent_id=parent_id,
             question_id=question_id,
+            incognito=incognito,
         )
         job = Job(turn)
         self._forget_old()
@@ -203,10 +211,12 @@ class Jobs:
             self._waiting.remove(job)
 
     async def _fail(self, job: Job) -> None:
-        common = {"parent_id": None, "message_id": job.message_id, "ts": time.time()}
         text = "Something went wrong inside LocalRLM. What was said so far is saved; the log has the details."
-        await job.add(ErrorEvent(id="failed", code="internal", text=text, **common))
-        await job.add(DoneEvent(id="failed-done", **common))
+        now, message_id = time.time(), job.message_id
+        await job.add(
+            ErrorEvent(id="failed", parent_id=None, message_id=message_id, ts=now, code="internal", text=text)
+        )
+        await job.add(DoneEvent(id="failed-done", parent_id=None, message_id=message_id, ts=now))
 
     def _forget_old(self) -> None:
         finished = [job for job in self._jobs.values() if job.done]

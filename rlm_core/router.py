@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlm_core.backends.base import Backend, ModelInfo
-from rlm_core.errors import BackendError, ModelMissing
+from rlm_core.errors import ModelMissing
 from rlm_core.settings import Role, Settings
 
 LIST_KEPT_SECONDS = 5.0

@@ -25,7 +25,8 @@ class Run:
     """Handed down the whole tree of one message. Whoever does a step reports it with :meth:`emit`.
 
     ``model`` overrules the roles when the caller named one model for everything; ``slots`` bounds how many model
-    calls of the tree are under way at the same time.
+    calls of the tree are under way at the same time; ``draft`` is the best answer so far, for the case that the run ends
+    before its time.
     """
 
     message_id: str
@@ -33,8 +34,9 @@ class Run:
     budget: Budget
     cancel: CancelToken
     model: str | None = None
+    draft: str = ""
     slots: asyncio.Semaphore = field(init=False)
-    events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
+    events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _warned: set[str] = field(default_factory=set)
 

@@ -55,11 +55,13 @@ class Limits(_Group):
 
 
 class Repl(_Group):
-    """Limits of one code cell."""
+    """Limits of one code cell. ``accept_weak_sandbox`` is the user's explicit agreement to run code where the system
+    cannot lock its process."""
 
     seconds: float = Field(default=30, gt=0, le=3600)
     memory_mb: int = Field(default=1024, ge=64, le=1_048_576)
     output_chars: int = Field(default=4000, ge=200, le=200_000)
+    accept_weak_sandbox: bool = False
 
 
 class Memory(_Group):

@@ -1,0 +1,530 @@
+"""The RLM engine: message in, events out (DESIGN.md 2).
+
+    recall -> complexity -> direct | recursive (loop, plan or retrieve) -> answer
+
+Every message takes this way; a simple one takes its shortest path. The engine knows nothing about pages, HTTP or
+terminals: they are views of the events it yields.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rlm_core import journal as journals
+from rlm_core.backends.base import Backend, ChatMessage
+from rlm_core.budget import Budget, BudgetExhausted, CancelToken
+from rlm_core.citations import cite
+from rlm_core.context import Context, Material, MaterialSource, resolve
+from rlm_core.errors import LocalRLMError, MaterialError
+from rlm_core.events import (
+    AnswerEvent,
+    CitationEvent,
+    DoneEvent,
+    ErrorEvent,
+    Event,
+    PhaseEvent,
+    RecalledMemory,
+    RecallEvent,
+    RouteEvent,
+    UsageEvent,
+)
+from rlm_core.journal import Journal, Turn
+from rlm_core.parts import Parts
+from rlm_core.paths import DEFAULT_DATA
+from rlm_core.probe import Capabilities
+from rlm_core.question import Question, shorten
+from rlm_core.recursion import CannotCode
+from rlm_core.results import Answer, Result, Route, Usage
+from rlm_core.run import Run, new_id
+from rlm_core.settings import Limits, Mode, Settings, StrategyName
+from rlm_core.trace import TraceWriter, read_trace, trace_path
+
+if TYPE_CHECKING:
+    from memory_store import MemoryStore
+    from rlm_core.backends.choose import Choice
+    from rlm_core.repl import SandboxReport
+
+__all__ = ["MaterialSource", "RLMEngine", "Turn"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MESSAGE_AS_MATERIAL_CHARS = 12_000
+"""A longer message is itself material: what was pasted into it becomes ``context``."""
+MEMORY_CHARS = 500
+_GREETING = re.compile(r"\W*(?:\w+\W*){1,2}")
+
+
+class RLMEngine:
+    """Answers messages. One engine serves one user's installation; all methods belong to one event loop, except
+    :meth:`ask`, which may be called from anywhere."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        data_dir: str | Path | None = None,
+        store: MemoryStore | None = None,
+        backend: Backend | None = None,
+    ) -> None:
+        """``data_dir`` holds what the user made (default ``data``); ``store`` and ``backend`` are opened when first
+        needed if they are not given."""
+        self.settings = settings or Settings.load()
+        self.data_dir = Path(data_dir) if data_dir is not None else DEFAULT_DATA
+        self._store = store
+        self._owns_store = store is None
+        self._parts = Parts(self.settings, self.data_dir, self._open_store, self._existing_store, backend)
+        self._asking: _LoopThread | None = None
+
+    # --- the way of a message ----------------------------------------------------------------------------------------
+
+    async def process_message(
+        self,
+        message: str,
+        conversation_id: str | None = None,
+        documents: Sequence[MaterialSource] | None = None,
+        *,
+        context: str | None = None,
+        history: Sequence[ChatMessage] = (),
+        mode: Mode = "auto",
+        strategy: StrategyName | None = None,
+        model: str | None = None,
+        budget: Budget | Limits | None = None,
+        cancel: CancelToken | None = None,
+        turn: Turn | None = None,
+        user: str = "local",
+    ) -> AsyncIterator[Event]:
+        """Answer one message; yields events (DESIGN.md 4.5), the last one is ``done``.
+
+        ``documents`` are ids of stored documents, paths, or :class:`Material`; ``context`` is a text. With a
+        ``conversation_id`` question and answer are stored; ``turn`` is a question that :meth:`begin` has stored.
+        ``mode`` overrules the complexity analysis, ``strategy`` the choice among the recursive strategies, ``model`` the
+        roles. Whatever happens, an answer or a clear reason comes, marked partial where it is: only MaterialError
+        (before the first event) is raised.
+        """
+        if turn is None:
+            turn = await self.begin(
+                message,
+                conversation_id=conversation_id,
+                documents=documents,
+                context=context,
+                history=history,
+                user=user,
+            )
+        if not isinstance(budget, Budget):
+            budget = Budget(budget or self.settings.limits)
+        run = Run(turn.answer_id, self.settings, budget, cancel or CancelToken(), model)
+        work = asyncio.create_task(self._work(run, turn, mode, strategy or self.settings.strategy))
+        journal = Journal(self.store, turn) if turn.stored else None
+        trace = None if turn.incognito else TraceWriter(trace_path(self.data_dir, turn.answer_id))
+        finished = False
+        try:
+            while not finished:
+                event = await run.events.get()
+                finished = await _keep(event, trace, journal)
+                yield event
+        finally:
+            if not finished:
+                run.cancel.cancel("Whoever asked went away.")
+                await asyncio.shield(_drain(run, trace, journal))
+            if trace is not None:
+                trace.close()
+            await work
+
+    async def _work(self, run: Run, turn: Turn, mode: Mode, strategy: StrategyName) -> None:
+        """The answer, or what there is of it and why there is no more."""
+        task = asyncio.current_task()
+        assert task is not None
+        question = Question(turn.message, Context(turn.materials), turn.history)
+        try:
+            with run.cancel.watching(task):
+                async with asyncio.timeout(run.budget.limits.max_seconds):
+                    answer = await self._answer(run, turn, question, mode, strategy)
+        except asyncio.CancelledError:
+            if not run.cancel.cancelled:
+                raise
+            task.uncancel()
+            answer = _partial(run, question, run.cancel.reason)
+        except (BudgetExhausted, TimeoutError) as error:
+            text = (
+                str(error)
+                or f"The time limit of {run.budget.limits.max_seconds:g} s for one message is reached."
+            )
+            answer = _partial(run, question, text)
+        except LocalRLMError as error:
+            run.emit(ErrorEvent, code=_code(error), text=str(error))
+            answer = _partial(run, question, str(error))
+        except Exception:
+            log.exception("Message %s failed", run.message_id)
+            reason = "Something went wrong inside LocalRLM; the log has the details."
+            run.emit(ErrorEvent, code="internal", text=reason)
+            answer = _partial(run, question, reason)
+        _close(run, answer)
+
+    async def _answer(
+        self, run: Run, turn: Turn, question: Question, mode: Mode, strategy: StrategyName
+    ) -> Answer:
+        """recall -> complexity -> direct | recursive -> answer"""
+        parts = await self._parts.opened(run)
+        question = await self._recall(run, turn, question)
+        question = _with_long_message_as_material(question)
+        route = await self._route(run, parts, question, mode, strategy)
+        run.emit(RouteEvent, **asdict(route))
+        if route.decision == "direct":
+            return await parts.direct.answer(run, question)
+        return await self._recursive(run, parts, turn, question, route, may_fall_back=strategy == "auto")
+
+    async def _recall(self, run: Run, turn: Turn, question: Question) -> Question:
+        """Working memory and what long-term memory adds to it."""
+        if not turn.stored or turn.conversation_id is None:
+            return question
+        run.emit(PhaseEvent, text="remembering")
+        memory = self.settings.memory
+        said = await asyncio.to_thread(self.store.messages, turn.conversation_id)
+        before = [m for m in said if m.id not in (turn.question_id, turn.answer_id) and m.text.strip()]
+        working = before[len(before) - memory.working_messages :] if memory.working_messages else []
+        history = tuple(
+            ChatMessage("assistant" if m.role == "assistant" else "user", m.text) for m in working
+        )
+        question = replace(question, history=history)
+        if not memory.recall or _GREETING.fullmatch(turn.message):
+            return question
+        known = {turn.question_id, turn.answer_id, *(m.id for m in working)}
+        hits = await asyncio.to_thread(
+            lambda: self.store.recall(turn.message, memory.recall, user=turn.user, exclude=known)
+        )
+        if not hits:
+            return question
+        run.emit(
+            RecallEvent,
+            memories=tuple(
+                RecalledMemory(h.message_id, h.role, shorten(h.text, 200), h.score, h.created_at)
+                for h in hits
+            ),
+        )
+        lines = tuple(
+            f"({datetime.fromtimestamp(hit.created_at):%Y-%m-%d}, {hit.role}) {shorten(hit.text, MEMORY_CHARS)}"
+            for hit in sorted(hits, key=lambda hit: hit.created_at)
+        )
+        return replace(question, memories=lines)
+
+    async def _route(
+        self, run: Run, parts: Parts.Opened, question: Question, mode: Mode, strategy: StrategyName
+    ) -> Route:
+        """Direct or recursive, and by which strategy."""
+        if mode == "auto":
+            room = await parts.direct.room_tokens(run, question)
+            route = await parts.complexity.judge(run, question, room_tokens=room)
+        else:
+            decision = "direct" if mode == "direct" else "recursive"
+            threshold = self.settings.complexity_threshold
+            score = 0.0 if mode == "direct" else 1.0
+            route = Route(decision, score, threshold, (f"asked for: {mode}",))  # type: ignore[arg-type]
+        if route.decision == "direct":
+            return route
+        if strategy != "auto":
+            return replace(route, strategy=strategy)
+        capabilities = await parts.probe.of(run)
+        chosen: str = capabilities.strategy
+        if chosen == "retrieve" and not len(question.context):
+            reasons = (*route.reasons, "there is nothing to search, and the model makes no plans")
+            return replace(route, decision="direct", reasons=reasons)
+        return replace(route, strategy=chosen, reasons=(*route.reasons, capabilities.sentence))
+
+    async def _recursive(
+        self,
+        run: Run,
+        parts: Parts.Opened,
+        turn: Turn,
+        question: Question,
+        route: Route,
+        *,
+        may_fall_back: bool,
+    ) -> Answer:
+        """The chosen strategy; under ``auto`` a model that fails at code reads passages instead."""
+        if route.strategy == "retrieve":
+            return await parts.reader.answer(run, question)
+        depth = run.budget.limits.max_depth
+        subcalls = parts.subcalls(run, depth, turn.user if turn.stored else None)
+        kept_for = turn.conversation_id if turn.stored else None
+        async with parts.workspaces.borrow(question, subcalls, conversation_id=kept_for) as workspace:
+            if route.strategy == "plan":
+                return await parts.plan.answer(run, question, workspace)
+            try:
+                return await parts.loop.answer(run, question, workspace, depth=depth)
+            except CannotCode as error:
+                if may_fall_back and len(question.context):
+                    run.warn("cannot_code", f"{error} The material is searched and read in passages instead.")
+                    return await parts.reader.answer(run, question)
+                return replace(cite(error.last_reply, {}, question.context), partial=True, reason=str(error))
+
+    # --- questions ----------------------------------------------------------------------------------------------------
+
+    async def begin(
+        self,
+        message: str,
+        *,
+        conversation_id: str | None = None,
+        documents: Sequence[MaterialSource] | None = None,
+        context: str | None = None,
+        history: Sequence[ChatMessage] = (),
+        user: str = "local",
+        parent_id: str | None = None,
+        question_id: str | None = None,
+        incognito: bool = False,
+    ) -> Turn:
+        """Accept a question: with a ``conversation_id`` it is committed, with an empty answer, when this returns.
+
+        ``documents`` None means those of the previous question of the conversation, an empty list none. ``question_id``
+        asks for another answer to a stored question, ``parent_id`` places the question below that message.
+        Raises MaterialError for material that is not there.
+        """
+        if not message.strip():
+            raise MaterialError("The message is empty.")
+        if documents is None and conversation_id is not None:
+            documents = await asyncio.to_thread(self._documents_before, conversation_id, question_id)
+        materials = await asyncio.to_thread(resolve, documents or (), lambda: self.store)
+        if context is not None:
+            materials.append(Material("context", context))
+        if conversation_id is None or incognito:
+            return Turn(
+                message,
+                new_id(),
+                new_id(),
+                conversation_id,
+                tuple(materials),
+                user,
+                False,
+                incognito,
+                tuple(history),
+            )
+        return await asyncio.to_thread(
+            lambda: journals.begin_turn(
+                self.store,
+                message,
+                conversation_id,
+                materials,
+                user=user,
+                parent_id=parent_id,
+                question_id=question_id,
+            )
+        )
+
+    def _documents_before(self, conversation_id: str, question_id: str | None) -> list[MaterialSource]:
+        """The documents of the last question (or of the one that is asked again) that are still there."""
+        said = self.store.messages(conversation_id)
+        if question_id is not None:
+            asked = self.store.message(question_id)
+            said = [asked] if asked is not None else []
+        for message in reversed(said):
+            ids = message.metadata.get("documents") if message.role == "user" else None
+            if isinstance(ids, list):
+                return [str(i) for i in ids if self.store.document(str(i)) is not None]
+        return []
+
+    def ask(
+        self,
+        question: str,
+        context: str | None = None,
+        *,
+        documents: Sequence[MaterialSource] = (),
+        **options: Any,
+    ) -> Result:
+        """Answer one question and wait for it. ``options`` are those of :meth:`process_message`.
+
+        Raises MaterialError for material that is not there.
+        """
+        if self._asking is None:
+            self._asking = _LoopThread()
+        return self._asking.run(self._ask(question, context, documents, options))
+
+    async def _ask(
+        self,
+        question: str,
+        context: str | None,
+        documents: Sequence[MaterialSource],
+        options: dict[str, Any],
+    ) -> Result:
+        events = [
+            event
+            async for event in self.process_message(question, documents=documents, context=context, **options)
+        ]
+        return result_of(events)
+
+    # --- what the views ask for ---------------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> MemoryStore:
+        """The memory of this installation, opened when first used. Raises memory_store.StoreLocked when another
+        process has it."""
+        return self._open_store()
+
+    async def backend(self) -> Backend:
+        """The model server that answers."""
+        return (await self.choice()).backend
+
+    async def choice(self) -> Choice:
+        """Which backend answers, why, and how to get a better one, in words."""
+        return await self._parts.choice()
+
+    async def apply(self, settings: Settings) -> None:
+        """Take over new settings; the next message uses them. Running ones finish with the old."""
+        old = self._parts
+        self.settings = settings
+        self._parts = old.with_settings(settings)
+        await old.retire()
+
+    async def capabilities(self, model: str | None = None, *, again: bool = False) -> Capabilities:
+        """What the model that drives the REPL can do; tried now if it was not yet, or ``again``."""
+        run = Run(new_id(), self.settings, Budget(self.settings.limits), CancelToken(), model)
+        return await (await self._parts.opened(run)).probe.of(run, again=again)
+
+    async def sandbox_report(self) -> SandboxReport:
+        """What the sandbox reaches on this machine, tried inside a locked worker."""
+        from rlm_core.repl import self_test
+
+        return await self_test()
+
+    def trace(self, message_id: str) -> list[Event]:
+        """The saved events of an answer. Raises FileNotFoundError when there are none."""
+        return read_trace(trace_path(self.data_dir, message_id))
+
+    async def forget_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation with its REPL and traces."""
+        await self._parts.forget_workspace(conversation_id)
+        messages = await asyncio.to_thread(self.store.messages, conversation_id)
+        for message in messages:
+            trace_path(self.data_dir, message.id).unlink(missing_ok=True)
+        await asyncio.to_thread(self.store.delete_conversation, conversation_id)
+
+    async def close(self) -> None:
+        """End workers, child processes and connections; close the store if this engine opened it."""
+        await self._parts.close()
+        if self._owns_store and self._store is not None:
+            await asyncio.to_thread(self._store.close)
+            self._store = None
+
+    def __enter__(self) -> RLMEngine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._asking is not None:
+            self._asking.run(self.close())
+            self._asking.stop()
+            self._asking = None
+
+    def _open_store(self) -> MemoryStore:
+        if self._store is None:
+            from memory_store import MemoryStore
+
+            self._store = MemoryStore(self.data_dir, chroma_url=self.settings.memory.chroma_url)
+        return self._store
+
+    def _existing_store(self) -> MemoryStore | None:
+        return self._store
+
+
+def result_of(events: Sequence[Event]) -> Result:
+    """The result that a finished stream of events amounts to."""
+    answer = next(event for event in reversed(events) if isinstance(event, AnswerEvent))
+    usage = next(event for event in reversed(events) if isinstance(event, UsageEvent))
+    route = next((event for event in events if isinstance(event, RouteEvent)), None)
+    return Result(
+        answer=answer.text,
+        citations=answer.citations,
+        route=Route("direct", 0.0, 0.0, ("not decided",))
+        if route is None
+        else Route(
+            route.decision, route.score, route.threshold, route.reasons, route.strategy, route.asked_model
+        ),
+        usage=Usage(
+            usage.llm_calls,
+            usage.tokens_in,
+            usage.tokens_out,
+            usage.tokens_cached,
+            usage.seconds,
+            usage.iterations,
+            usage.by_model,
+        ),
+        partial=answer.partial,
+        reason=answer.reason,
+        trace_id=answer.message_id,
+    )
+
+
+def _with_long_message_as_material(question: Question) -> Question:
+    if len(question.text) <= MESSAGE_AS_MATERIAL_CHARS:
+        return question
+    materials = [*(part.material for part in question.context.parts), Material("your message", question.text)]
+    return replace(question, text=shorten(question.text, 3_000), context=Context(materials))
+
+
+def _partial(run: Run, question: Question, reason: str | None) -> Answer:
+    """The best there is."""
+    return replace(cite(run.draft.strip(), {}, question.context), partial=True, reason=reason)
+
+
+def _close(run: Run, answer: Answer) -> None:
+    for citation in answer.citations:
+        run.emit(CitationEvent, citation=citation)
+    run.emit(
+        AnswerEvent,
+        text=answer.text,
+        citations=answer.citations,
+        quotations=answer.quotations,
+        partial=answer.partial,
+        reason=answer.reason,
+    )
+    run.emit(UsageEvent, **asdict(run.budget.usage()))
+    run.emit(DoneEvent)
+
+
+async def _keep(event: Event, trace: TraceWriter | None, journal: Journal | None) -> bool:
+    """Write an event down; True after the last one."""
+    if trace is not None:
+        trace.write(event)
+    if journal is not None:
+        await journal.note(event)
+    return isinstance(event, DoneEvent)
+
+
+async def _drain(run: Run, trace: TraceWriter | None, journal: Journal | None) -> None:
+    while not await _keep(await run.events.get(), trace, journal):
+        pass
+
+
+def _code(error: LocalRLMError) -> str:
+    """``ModelMissing`` as ``model_missing``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+
+
+class _LoopThread:
+    """An event loop in a thread of its own, for callers that wait: connections and workers stay with one loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rlm-ask", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        with suppress(RuntimeError):
+            self._loop.close()

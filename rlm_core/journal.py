@@ -1,0 +1,124 @@
+"""Writes question and growing answer to the store, so that nothing that was said is lost when the app is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from memory_store import MemoryStore
+from rlm_core.backends.base import ChatMessage
+from rlm_core.context import Material
+from rlm_core.events import (
+    AnswerEvent,
+    DoneEvent,
+    ErrorEvent,
+    Event,
+    RouteEvent,
+    TokenEvent,
+    UsageEvent,
+    to_json,
+)
+
+SECONDS_BETWEEN_WRITES = 0.3
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question that was accepted, and the place of its answer. ``stored`` is False for a question that leaves no
+    trace in the conversations (``history`` is then what the caller says was said before)."""
+
+    message: str
+    question_id: str
+    answer_id: str
+    conversation_id: str | None
+    materials: tuple[Material, ...] = ()
+    user: str = "local"
+    stored: bool = False
+    incognito: bool = False
+    history: tuple[ChatMessage, ...] = ()
+
+    @property
+    def documents(self) -> list[str]:
+        """The ids of the stored documents that the question is about."""
+        return [material.document_id for material in self.materials if material.document_id is not None]
+
+
+class Journal:
+    """Follows the events of one answer and keeps its message in the store up to date."""
+
+    def __init__(self, store: MemoryStore, turn: Turn) -> None:
+        self._store = store
+        self._id = turn.answer_id
+        self._text: list[str] = []
+        self._written_at = time.monotonic()
+        self._metadata: dict[str, Any] = {}
+        self._answer: AnswerEvent | None = None
+
+    async def note(self, event: Event) -> None:
+        """Take in one event. After the ``done`` event the whole answer is committed."""
+        if isinstance(event, TokenEvent):
+            self._text.append(event.text)
+            if time.monotonic() - self._written_at > SECONDS_BETWEEN_WRITES:
+                await asyncio.to_thread(self._store.update_message, self._id, text="".join(self._text))
+                self._written_at = time.monotonic()
+        elif isinstance(event, RouteEvent):
+            self._metadata["route"] = _values(event)
+        elif isinstance(event, UsageEvent):
+            self._metadata["usage"] = _values(event)
+        elif isinstance(event, ErrorEvent):
+            self._metadata["error"] = event.text
+        elif isinstance(event, AnswerEvent):
+            self._answer = event
+        elif isinstance(event, DoneEvent):
+            await asyncio.to_thread(self._finish)
+
+    def _finish(self) -> None:
+        answer = self._answer
+        text = "".join(self._text) if answer is None else answer.text
+        status = "complete"
+        if answer is not None:
+            self._metadata["citations"] = [asdict(citation) for citation in answer.citations]
+            self._metadata["quotations"] = [asdict(quotation) for quotation in answer.quotations]
+            self._metadata["partial"] = answer.partial
+            self._metadata["reason"] = answer.reason
+        if "error" in self._metadata:
+            status = "failed" if not text else "interrupted"
+        elif answer is None or (answer.partial and not text):
+            status = "interrupted"
+        self._store.update_message(self._id, text=text, status=status, metadata=self._metadata)
+
+
+def _values(event: Event) -> dict[str, Any]:
+    """The event without what only places it in the stream."""
+    place = {"type", "id", "parent_id", "message_id", "ts"}
+    return {key: value for key, value in to_json(event).items() if key not in place}
+
+
+def begin_turn(
+    store: MemoryStore,
+    message: str,
+    conversation_id: str,
+    materials: Sequence[Material],
+    *,
+    user: str,
+    parent_id: str | None,
+    question_id: str | None,
+) -> Turn:
+    """Commit the question (unless ``question_id`` names one that is there) and an empty answer that is growing."""
+    stored_ids = [material.document_id for material in materials if material.document_id is not None]
+    if question_id is None:
+        question_id = store.add_message(
+            conversation_id,
+            "user",
+            message,
+            parent_id=parent_id,
+            metadata={"documents": stored_ids},
+            user=user,
+        )
+    answer_id = store.add_message(
+        conversation_id, "assistant", "", parent_id=question_id, status="streaming", user=user
+    )
+    return Turn(message, question_id, answer_id, conversation_id, tuple(materials), user, stored=True)

@@ -1,0 +1,342 @@
+"""Every word that is said to a model, in one place.
+
+The prompts state real sizes taken from the settings, never guesses: a model that is told "about 500K characters" while
+its window holds 8,192 tokens is led into errors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+NOTHING_FOUND = "NONE"
+"""What a reader of passages replies when they do not help."""
+
+
+# --- direct -----------------------------------------------------------------------------------------------------------
+
+DIRECT_SYSTEM = """You are a helpful assistant that runs entirely on the user's own computer. Answer clearly and to the \
+point, in the language of the question. Say so when you do not know. Today is {today}."""
+
+DIRECT_WITH_PASSAGES = """{memories}Material, as numbered passages:
+
+{passages}
+
+Answer the question from this material. Put the number of the passage behind each statement, like [1]. If the material \
+does not hold the answer, say so.
+
+Question: {question}"""
+
+MEMORIES = """From earlier conversations, possibly relevant:
+{lines}
+
+"""
+
+
+def direct_system(now: datetime) -> str:
+    return DIRECT_SYSTEM.format(today=now.strftime("%A, %d %B %Y"))
+
+
+def memories_block(lines: Sequence[str]) -> str:
+    """Recalled memories, ready to stand before a question; empty when there are none."""
+    return MEMORIES.format(lines="\n".join(f"- {line}" for line in lines)) if lines else ""
+
+
+# --- complexity (the template of the project's plan) --------------------------------------------------------------------
+
+COMPLEXITY = """You are analyzing a user message to determine its complexity.
+
+User message: "{message}"
+Context length: {context_length} tokens
+
+Classify as:
+- SIMPLE: Can be answered directly in one LLM call
+- COMPLEX: Requires decomposition, multiple steps, or processing large context
+
+Output JSON: {{"complexity": "SIMPLE" | "COMPLEX", "reason": "..."}}"""
+
+COMPLEXITY_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "complexity": {"type": "string", "enum": ["SIMPLE", "COMPLEX"]},
+        "reason": {"type": "string", "maxLength": 200},
+    },
+    "required": ["complexity", "reason"],
+    "additionalProperties": False,
+}
+
+
+# --- loop -----------------------------------------------------------------------------------------------------------------
+
+LOOP_SYSTEM = """You answer a question by writing Python for a REPL. The material is too long to be shown to you: it is the \
+variable `context` in the REPL. You see only what your code prints. Variables stay from turn to turn.
+
+Each reply: one short thought, then ONE block of code:
+```repl
+print(len(context)); print(context[:500])
+```
+Then stop and wait for the output.
+
+In the REPL:
+- `context` (str), `query` (str: the question), `documents` (list with .name .text .start .end)
+- `search(text, k=10, regex=False)`: the best passages, each with .text .start .end. `read_context(start, end)`, `chunks(size, overlap)`{tables}{memory}
+{calls}- modules: re, json, math, statistics, collections, itertools, datetime and others. No files, no network.
+- `SHOW_VARS()` lists your variables.
+
+Sizes: your own window holds {window:,} tokens. Output shown to you is cut to about {output_chars:,} characters a turn: print little.{call_sizes}
+
+How to work:
+1. Look first: print the size, the beginning, a few search hits.
+2. Exact work (count, filter, sum, sort, compare, find by pattern) is code over the WHOLE context: a loop or a regular expression, never guessing from a sample.
+3. {reading}
+4. Check the result (print it) before you finish. Keep the best answer so far in `answer["content"]`.
+
+To finish, run code that sets the answer for the user:
+```repl
+answer["content"] = f"There are {{n}} open orders."
+answer["ready"] = True
+```
+or `FINAL(value)`, or `FINAL_VAR("name")` for the value of a variable. The answer must be a full reply to the question in its language, not a plan. Do not finish in the same block in which you see the material for the first time.
+
+Example 1 (find):
+```repl
+for hit in search("contract signed by", k=5): print(hit.start, hit.text[:300])
+```
+{example}"""
+
+LOOP_CALLS = """- `llm_query(prompt, schema=None)`: ask a language model; it sees only the prompt, so put the text into it. \
+`llm_query_batched(prompts)`: many at once, order kept. Up to {calls_left} calls in all.
+"""
+LOOP_CHILD = """- `rlm_query(question, context=text)`: a model with a REPL of its own for one hard sub-question. Costly; use `llm_query` first.
+"""
+LOOP_CALL_SIZES = (
+    """ A prompt for `llm_query` may have at most {prompt_chars:,} characters; aim at {aim_chars:,} each."""
+)
+LOOP_READING = """Understanding (summarise, judge, extract meaning): cut with `chunks({aim_chars}, 0)`, ask \
+`llm_query_batched` about all pieces at once, then combine the replies in code or with one more `llm_query`."""
+LOOP_READING_ALONE = (
+    "There is no model to ask from the code: read the relevant passages yourself by printing them."
+)
+LOOP_EXAMPLE_CALLS = """Example 2 (read everything):
+```repl
+parts = chunks({aim_chars}, 0)
+notes = llm_query_batched([f"List every decision in this text, or NONE.\\n\\n{{p.text}}" for p in parts])
+found = [n for n in notes if n.strip() != "NONE"]
+print(len(found)); print("\\n".join(found)[:2000])
+```"""
+LOOP_EXAMPLE_CODE = """Example 2 (count over everything):
+```repl
+rows = [line for line in context.splitlines() if "ERROR" in line]
+print(len(rows)); print(rows[:3])
+```"""
+LOOP_TABLES = "\n- `sql(query)`: read-only SQL over the tables {names}; returns rows"
+LOOP_MEMORY = "\n- `memory_search(text, k=5)`: earlier messages of the user's conversations"
+
+LOOP_QUESTION = """{history}{memories}Question: {question}
+
+`context`: {chars:,} characters, about {tokens:,} tokens{documents}.{variables}
+Begin by looking at the material."""
+
+NO_CODE = """Nothing was run: {problem}. Reply with one block of Python and nothing after it, for example:
+```repl
+print(context[:500])
+```
+To finish, run: answer["content"] = "..."; answer["ready"] = True"""
+NOT_LOOKED_YET = """That answer was given before any code ran, so it cannot rest on the material. Look at `context` with code first:
+```repl
+print(len(context)); print(context[:500])
+```"""
+OBSERVATION = "Output:\n{output}"
+NO_OUTPUT = "(no output; use print, or end with an expression)"
+DROPPED_FINAL = """
+
+The last block of your reply was not run: it would have finished with an answer written before you saw this output. If the answer is right, finish now."""
+SAME_CODE = """
+
+You ran exactly this code before, with this same result. Try something else, or finish with the best answer."""
+TURNS_LEFT = """
+
+({left} turn{s} left. {advice})"""
+ADVICE_SOON = "Work towards the answer."
+ADVICE_LAST = 'Finish now: set answer["content"] to the best answer you have and answer["ready"] = True.'
+RESTARTED = """{question}
+
+So far (the earlier turns were left out to keep within your window; all variables are still there):
+{variables}
+Draft of the answer: {draft}
+The last output:
+{output}
+
+Go on from here."""
+
+GIVE_ANSWER_NOW = """The work has to end here ({reason}). Write the best answer to the question that what you have seen allows, in plain \
+words, without code. Say what is uncertain or missing.
+
+Question: {question}"""
+
+
+@dataclass(frozen=True)
+class LoopSizes:
+    """The true sizes that a loop prompt states. ``prompt_chars`` is 0 when there are no sub-calls."""
+
+    window: int
+    output_chars: int
+    prompt_chars: int
+    calls_left: int
+
+
+def loop_system(sizes: LoopSizes, *, children: bool, tables: Sequence[str], memory: bool) -> str:
+    """The system prompt of the REPL loop (at most 900 tokens)."""
+    asks = sizes.prompt_chars > 0
+    aim = max(1_000, sizes.prompt_chars * 2 // 3 // 100 * 100)
+    calls = ""
+    if asks:
+        calls = LOOP_CALLS.format(calls_left=sizes.calls_left) + (LOOP_CHILD if children else "")
+    return LOOP_SYSTEM.format(
+        window=sizes.window,
+        output_chars=sizes.output_chars,
+        tables=LOOP_TABLES.format(names=", ".join(tables)) if tables else "",
+        memory=LOOP_MEMORY if memory else "",
+        calls=calls,
+        call_sizes=LOOP_CALL_SIZES.format(prompt_chars=sizes.prompt_chars, aim_chars=aim) if asks else "",
+        reading=LOOP_READING.format(aim_chars=aim) if asks else LOOP_READING_ALONE,
+        example=LOOP_EXAMPLE_CALLS.format(aim_chars=aim) if asks else LOOP_EXAMPLE_CODE,
+    )
+
+
+def official_system() -> str | None:
+    """The system prompt of the official ``rlms`` package, for models that were trained on it; None if it is not installed."""
+    try:
+        module = importlib.import_module("rlm.utils.prompts")
+    except ImportError:
+        return None
+    prompt = getattr(module, "RLM_SYSTEM_PROMPT", None)
+    return prompt if isinstance(prompt, str) else None
+
+
+# --- plan (the templates of the project's plan, widened) ------------------------------------------------------------------
+
+DECOMPOSITION = """You are breaking down a complex task into sub-tasks.
+
+Task: "{task}"
+{material}
+Available tools:
+- python_exec(code): Execute Python code in a REPL that holds `context` (str), `documents`, `search(text, k)`, `read_context(start, end)`, `chunks(size, overlap)`{tables}; returns what it prints
+- llm_call(prompt): Call LLM with a sub-prompt (at most {prompt_chars:,} characters with what is put into it)
+- read_context(start, end): Read portion of context; the input is "start, end" in characters
+- search_context(text): Find the passages of the context that fit the text
+- solve(question): Hand a hard sub-question about the context to a solver of its own
+
+The result of sub-task 1 is the variable result_1 in the REPL, and {{result_1}} in the input of a later sub-task is replaced by it.
+
+Generate a plan as JSON, with at most {most} sub-tasks:
+{{
+  "sub_tasks": [
+    {{"id": 1, "type": "python_exec|llm_call|read_context|search_context|solve", "input": "...", "depends_on": []}},
+    ...
+  ],
+  "synthesis_strategy": "How to combine results"
+}}"""
+
+PLAN_REPAIR = """That plan cannot be carried out: {problem}
+
+Reply with the corrected plan as JSON only."""
+
+TASK_RETRY = """{prompt}
+
+(A first try failed: {error})"""
+
+PLAN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "sub_tasks": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 12,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "integer", "minimum": 1, "maximum": 99},
+                    "type": {
+                        "type": "string",
+                        "enum": ["python_exec", "llm_call", "read_context", "search_context", "solve"],
+                    },
+                    "input": {"type": "string", "maxLength": 4000},
+                    "depends_on": {"type": "array", "items": {"type": "integer"}, "maxItems": 12},
+                },
+                "required": ["id", "type", "input", "depends_on"],
+                "additionalProperties": False,
+            },
+        },
+        "synthesis_strategy": {"type": "string", "maxLength": 600},
+    },
+    "required": ["sub_tasks", "synthesis_strategy"],
+    "additionalProperties": False,
+}
+
+SYNTHESIS = """You are synthesizing results from multiple sub-tasks into a final answer.
+
+Original question: "{question}"
+Sub-task results:
+{results}
+{strategy}
+Provide a coherent, complete answer that addresses the original question.{citing}"""
+
+CITING = " Put the number of the passage that a statement rests on behind it, like [1]. Use only numbers that stand above."
+
+
+# --- retrieve ---------------------------------------------------------------------------------------------------------------
+
+READ_SYSTEM = "You read passages and report what they say. You use nothing but the passages."
+
+READ_PASSAGES = """Question: {question}
+
+Passages (part {part} of {parts}):
+
+{passages}
+
+Write down what these passages contribute to answering the question: the facts, names and numbers, word for word where it \
+matters, each with the number of its passage, like [1]. If they contribute nothing, reply {nothing}.
+Question: {question}"""
+
+READ_ALL = """Question about a whole document: {question}
+
+Passages (part {part} of {parts}):
+
+{passages}
+
+List every item in these passages that the question asks about, one a line, word for word, each with the number of its passage, \
+like [1]. For a sum or a count list the items themselves; they are added up later. If there is none, reply {nothing}.
+Question: {question}"""
+
+MERGE_NOTES = """Question: {question}
+
+Notes from reading part of the material:
+
+{notes}
+
+Merge these notes into one list: keep every different fact and its passage number, leave out what does not help with the \
+question. Reply {nothing} if nothing is left."""
+
+ANSWER_FROM_NOTES = """Question: {question}
+
+Notes from reading {coverage}:
+
+{notes}
+
+Answer the question from these notes alone, completely and to the point. Put the number of the passage behind each statement, \
+like [1]. If the notes do not hold the answer, say so.
+Question: {question}"""
+
+
+# --- titles -----------------------------------------------------------------------------------------------------------------
+
+TITLE = """Write a title of at most six words for a conversation that begins with this message. Reply with the title only.
+
+{message}"""

@@ -1,0 +1,385 @@
+"""Strategy ``loop``: the algorithm of the paper (arXiv 2512.24601, Algorithm 1).
+
+    state   <- InitREPL(context)
+    history <- metadata of the state
+    repeat: code <- root model(history); output <- REPL(code); history <- history + code + view(output)
+    until the REPL holds the final answer
+
+The long input stays a variable; the root model sees only constant-size views of what its code prints. The answer is
+what the REPL's ``answer`` or ``FINAL`` holds, to the letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rlm_core import prompts
+from rlm_core.backends.base import ChatMessage
+from rlm_core.budget import BudgetExhausted
+from rlm_core.calls import ModelCalls
+from rlm_core.citations import cite
+from rlm_core.errors import LocalRLMError, PromptTooLong
+from rlm_core.events import CodeEvent, OutputEvent, PhaseEvent, TokenEvent, TurnStartedEvent
+from rlm_core.parsing import ParsedReply, parse_reply, without_thinking
+from rlm_core.question import Question, history_lines, shorten
+from rlm_core.repl import CellResult
+from rlm_core.results import Answer
+from rlm_core.run import Run
+from rlm_core.workspaces import Workspace
+
+REPLIES_WITHOUT_CODE = 3
+SAME_CODE_AT_MOST = 4
+HISTORY_CHARS = 2_000
+SMALLEST_VIEW = 300
+OUTPUTS_KEPT_CHARS = 400_000
+"""How much printed output one message leaves in its trace; beyond it only what the model was shown."""
+
+
+class CannotCode(LocalRLMError):
+    """The model does not write anything that runs. ``last_reply`` is what it wrote instead."""
+
+    def __init__(self, last_reply: str) -> None:
+        super().__init__("The model did not write any code that runs.")
+        self.last_reply = last_reply
+
+
+@dataclass
+class RootConversation:
+    """Grows only at its end, so that the model server can reuse the prefix it has already read."""
+
+    messages: list[ChatMessage]
+    sent: int = 0
+
+    def add(self, reply: str, observation: str) -> None:
+        self.messages.append(ChatMessage("assistant", reply or "(empty reply)"))
+        self.messages.append(ChatMessage("user", observation))
+
+    def append_to_last(self, text: str) -> None:
+        """Only for the last message, which was not sent yet."""
+        self.messages[-1] = ChatMessage("user", f"{self.messages[-1].content}\n\n{text}")
+
+
+@dataclass
+class _State:
+    """What a loop has seen so far."""
+
+    without_code: int = 0
+    last_cells: tuple[str, ...] = ()
+    same_cells: int = 0
+    code_ran: bool = False
+    draft: str = ""
+    variables: tuple[str, ...] = ()
+    outputs_chars: int = 0
+    last_output: str = ""
+    last_reply: str = ""
+    replies: list[str] = field(default_factory=list)
+
+
+class ReplLoop:
+    """Runs the loop over a REPL that is there already. One object serves every depth and every message."""
+
+    def __init__(self, calls: ModelCalls) -> None:
+        self._calls = calls
+
+    async def answer(
+        self,
+        run: Run,
+        question: Question,
+        workspace: Workspace,
+        *,
+        depth: int,
+        parent: str | None = None,
+    ) -> Answer:
+        """Answer ``question`` in ``workspace``. ``depth`` counts down: the root has ``max_depth``, a child one less.
+
+        When the budget ends the best draft comes back, marked as partial. Raises :class:`CannotCode` after three
+        replies in a row with nothing to run, and the errors of the backend.
+        """
+        state = _State()
+        conversation = await self._opening(run, question, workspace, depth)
+        turns = run.budget.limits.max_iterations
+        is_root = depth == run.budget.limits.max_depth
+        try:
+            for iteration in range(1, turns + 1):
+                run.budget.check_time()
+                run.budget.count_iteration()
+                turn = run.emit(TurnStartedEvent, parent=parent, depth=depth, iteration=iteration, of=turns)
+                conversation = await self._within_window(run, question, conversation, state)
+                reply = await self._ask(run, conversation, turn, is_root)
+                state.last_reply = without_thinking(reply).strip()
+                parsed = parse_reply(reply)
+                result = await self._act(run, workspace, parsed, question, state, turn, is_root)
+                if result.final is not None:
+                    return self._finished(run, question, result.final, turn, is_root)
+                if state.same_cells >= SAME_CODE_AT_MOST:
+                    return await self._best(
+                        run, question, conversation, state, "the same code was run again and again", is_root
+                    )
+                view = await self._view(run, conversation, result.observation)
+                left = turns - iteration
+                conversation.add(parsed.kept, view + _turns_left(left, turns))
+        except BudgetExhausted as error:
+            return await self._best(run, question, conversation, state, str(error), is_root)
+        reason = f"The limit of {turns} turns is reached."
+        return await self._best(run, question, conversation, state, reason, is_root)
+
+    # --- the prompt -------------------------------------------------------------------------------------------------
+
+    async def _opening(
+        self, run: Run, question: Question, workspace: Workspace, depth: int
+    ) -> RootConversation:
+        assignment = await self._calls.assign(run, "tools")
+        asks = depth >= 1
+        sizes = prompts.LoopSizes(
+            window=assignment.window,
+            output_chars=min(
+                run.settings.repl.output_chars, self._calls.estimator.chars(assignment.window // 5)
+            ),
+            prompt_chars=await self._calls.prompt_chars(run, "fast") if asks else 0,
+            calls_left=run.budget.calls_left,
+        )
+        tables = [table.name for table in question.context.tables]
+        memory = "memory_search" in workspace.subcalls.functions()
+        system = prompts.loop_system(sizes, children=depth >= 2, tables=tables, memory=memory)
+        if "rlm" in assignment.model.lower():
+            system = prompts.official_system() or system
+        opening = self._question(question, sizes, workspace.variables)
+        return RootConversation([ChatMessage("system", system), ChatMessage("user", opening)])
+
+    def _question(self, question: Question, sizes: prompts.LoopSizes, variables: Sequence[str]) -> str:
+        room = self._calls.estimator.chars(sizes.window // 4)
+        context = question.context
+        names = [part.material.name for part in context.parts]
+        documents = (
+            f", documents: {shorten(', '.join(names), 600)}" if len(names) > 1 or context.stored_ids else ""
+        )
+        listed = "\n".join(variables)
+        return prompts.LOOP_QUESTION.format(
+            history=history_lines(question.history, min(HISTORY_CHARS, room // 2)),
+            memories=shorten(prompts.memories_block(question.memories), room // 3),
+            question=shorten(question.text, room),
+            chars=len(context),
+            tokens=self._calls.estimator.text(context.text),
+            documents=documents,
+            variables=f"\nVariables from earlier messages:\n{shorten(listed, 600)}" if listed else "",
+        )
+
+    async def _within_window(
+        self, run: Run, question: Question, conversation: RootConversation, state: _State
+    ) -> RootConversation:
+        """The conversation, or, when it has outgrown the window, a new one that begins with what is known so far."""
+        assignment = await self._calls.assign(run, "tools")
+        used = self._calls.estimator.prompt(conversation.messages, assignment.model)
+        room = self._calls.reply_room(assignment.window, prompt_tokens=used)
+        if room >= self._calls.smallest_reply(assignment.window) * 1.5 or len(conversation.messages) <= 2:
+            return conversation
+        run.warn(
+            "history_restarted",
+            "The work outgrew the model's window; it goes on from a summary of its state.",
+        )
+        share = self._calls.estimator.chars(assignment.window // 8)
+        again = prompts.RESTARTED.format(
+            question=conversation.messages[1].content,
+            variables=shorten("\n".join(state.variables), share) or "(none)",
+            draft=shorten(state.draft, share) or "(none)",
+            output=shorten(state.last_output, share) or "(none)",
+        )
+        return RootConversation([conversation.messages[0], ChatMessage("user", again)])
+
+    async def _ask(self, run: Run, conversation: RootConversation, turn: str, is_root: bool) -> str:
+        count = len(conversation.messages)
+        reply = await self._calls.call(
+            run,
+            "tools",
+            "root",
+            conversation.messages,
+            parent=turn,
+            session="root" if is_root else None,
+            same_prefix=conversation.sent,
+        )
+        conversation.sent = count
+        return reply.text
+
+    async def _view(self, run: Run, conversation: RootConversation, observation: str) -> str:
+        """A view of constant size: never more than a quarter of what is left of the window."""
+        assignment = await self._calls.assign(run, "tools")
+        used = self._calls.estimator.prompt(conversation.messages, assignment.model)
+        room = self._calls.reply_room(assignment.window, prompt_tokens=used)
+        most = max(SMALLEST_VIEW, self._calls.estimator.chars(max(0, room) // 4, assignment.model))
+        return shorten(observation, min(most, run.settings.repl.output_chars + 2_000))
+
+    # --- one turn ---------------------------------------------------------------------------------------------------
+
+    async def _act(
+        self,
+        run: Run,
+        workspace: Workspace,
+        parsed: ParsedReply,
+        question: Question,
+        state: _State,
+        turn: str,
+        is_root: bool,
+    ) -> _Outcome:
+        """Run what the reply asks for; what the model is told about it, or the final answer."""
+        if parsed.text_final is not None:
+            return await self._text_final(run, workspace, parsed.text_final, question, state, turn, is_root)
+        if not parsed.cells:
+            state.without_code += 1
+            if state.without_code >= REPLIES_WITHOUT_CODE:
+                raise CannotCode(state.last_reply)
+            return _Outcome(prompts.NO_CODE.format(problem=parsed.problem))
+        state.without_code = 0
+        state.same_cells = state.same_cells + 1 if parsed.cells == state.last_cells else 1
+        state.last_cells = parsed.cells
+        outputs: list[str] = []
+        for cell in parsed.cells:
+            result = await self._run_cell(run, workspace, cell, state, turn, is_root)
+            if result.final is not None:
+                return _Outcome("", result.final)
+            outputs.append(_observed(result))
+            if result.error is not None:
+                break
+        state.last_output = "\n".join(outputs)
+        observation = prompts.OBSERVATION.format(output=state.last_output)
+        if parsed.dropped_final:
+            observation += prompts.DROPPED_FINAL
+        if state.same_cells > 1:
+            observation += prompts.SAME_CODE
+        return _Outcome(observation)
+
+    async def _run_cell(
+        self,
+        run: Run,
+        workspace: Workspace,
+        cell: str,
+        state: _State,
+        turn: str,
+        is_root: bool,
+    ) -> CellResult:
+        code_id = run.emit(CodeEvent, parent=turn, code=cell)
+        run.emit(PhaseEvent, parent=code_id, text="running code")
+        workspace.subcalls.parent = code_id
+        try:
+            async with asyncio.timeout(max(0.01, run.budget.seconds_left)):
+                result = await workspace.repl.run(cell)
+        except TimeoutError:
+            run.budget.check_time()
+            raise
+        state.code_ran = True
+        state.variables = workspace.variables = result.variables
+        if result.draft:
+            state.draft = result.draft
+            if is_root:
+                run.draft = result.draft
+        keep = state.outputs_chars + len(result.full_output) <= OUTPUTS_KEPT_CHARS
+        state.outputs_chars += len(result.full_output)
+        run.emit(
+            OutputEvent,
+            parent=code_id,
+            shown=result.output,
+            output=result.full_output if keep else "",
+            chars=len(result.full_output),
+            error=result.error,
+            seconds=round(result.seconds, 4),
+            final=result.final is not None,
+        )
+        return result
+
+    async def _text_final(
+        self,
+        run: Run,
+        workspace: Workspace,
+        final: tuple[str, str],
+        question: Question,
+        state: _State,
+        turn: str,
+        is_root: bool,
+    ) -> _Outcome:
+        tag, inside = final
+        if not state.code_ran and len(question.context):
+            state.without_code += 1
+            if state.without_code >= REPLIES_WITHOUT_CODE:
+                raise CannotCode(state.last_reply)
+            return _Outcome(prompts.NOT_LOOKED_YET)
+        if tag == "FINAL":
+            return _Outcome("", inside)
+        result = await self._run_cell(run, workspace, f"FINAL_VAR({inside!r})", state, turn, is_root)
+        if result.final is not None:
+            return _Outcome("", result.final)
+        return _Outcome(prompts.OBSERVATION.format(output=_observed(result)))
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def _finished(self, run: Run, question: Question, final: str, turn: str, is_root: bool) -> Answer:
+        if is_root:
+            run.emit(TokenEvent, parent=turn, text=final)
+        return cite(final, {}, question.context)
+
+    async def _best(
+        self,
+        run: Run,
+        question: Question,
+        conversation: RootConversation,
+        state: _State,
+        reason: str,
+        is_root: bool,
+    ) -> Answer:
+        """The draft, or else one last call that asks for the best answer; partial either way."""
+        if not state.draft:
+            state.draft = await self._last_call(run, question, conversation, reason, is_root)
+        elif is_root:
+            run.emit(TokenEvent, text=state.draft)
+        answer = cite(state.draft or state.last_output, {}, question.context)
+        return Answer(answer.text, answer.citations, answer.quotations, partial=True, reason=reason)
+
+    async def _last_call(
+        self, run: Run, question: Question, conversation: RootConversation, reason: str, is_root: bool
+    ) -> str:
+        if is_root:
+            run.budget.close()
+        closing = prompts.GIVE_ANSWER_NOW.format(reason=reason, question=shorten(question.text, 1_000))
+        if conversation.messages[-1].role == "assistant":
+            conversation.messages.append(ChatMessage("user", closing))
+        else:
+            conversation.append_to_last(closing)
+
+        def on_text(text: str) -> None:
+            if is_root:
+                run.emit(TokenEvent, text=text)
+
+        try:
+            reply = await self._calls.call(
+                run,
+                "tools",
+                "synthesis",
+                conversation.messages,
+                same_prefix=conversation.sent,
+                on_text=on_text,
+            )
+        except (BudgetExhausted, PromptTooLong):
+            return ""
+        return without_thinking(reply.text).strip()
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    observation: str
+    final: str | None = None
+
+
+def _observed(result: CellResult) -> str:
+    parts = [result.output.rstrip()] if result.output.strip() else []
+    if result.error is not None:
+        parts.append(result.error.rstrip())
+    elif not parts:
+        parts.append(prompts.NO_OUTPUT)
+    return "\n".join(parts)
+
+
+def _turns_left(left: int, of: int) -> str:
+    if left > max(2, of // 4):
+        return ""
+    advice = prompts.ADVICE_LAST if left <= 1 else prompts.ADVICE_SOON
+    return prompts.TURNS_LEFT.format(left=left, s="" if left == 1 else "s", advice=advice)
