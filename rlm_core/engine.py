@@ -11,15 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import threading
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlm_core import journal as journals
+from rlm_core.asking import LoopThread, result_of
 from rlm_core.backends.base import Backend, ChatMessage
 from rlm_core.budget import Budget, BudgetExhausted, CancelToken
 from rlm_core.citations import cite
@@ -31,9 +29,6 @@ from rlm_core.events import (
     DoneEvent,
     ErrorEvent,
     Event,
-    PhaseEvent,
-    RecalledMemory,
-    RecallEvent,
     RouteEvent,
     UsageEvent,
 )
@@ -42,8 +37,9 @@ from rlm_core.parts import Parts
 from rlm_core.paths import DEFAULT_DATA
 from rlm_core.probe import Capabilities
 from rlm_core.question import Question, shorten
+from rlm_core.recall import recall
 from rlm_core.recursion import CannotCode
-from rlm_core.results import Answer, Result, Route, Usage
+from rlm_core.results import Answer, Result, Route
 from rlm_core.run import Run, new_id
 from rlm_core.settings import Limits, Mode, Settings, StrategyName
 from rlm_core.trace import TraceWriter, read_trace, trace_path
@@ -60,8 +56,6 @@ T = TypeVar("T")
 
 MESSAGE_AS_MATERIAL_CHARS = 12_000
 """A longer message is itself material: what was pasted into it becomes ``context``."""
-MEMORY_CHARS = 500
-_GREETING = re.compile(r"\W*(?:\w+\W*){1,2}")
 
 
 class RLMEngine:
@@ -83,7 +77,7 @@ class RLMEngine:
         self._store = store
         self._owns_store = store is None
         self._parts = Parts(self.settings, self.data_dir, self._open_store, self._existing_store, backend)
-        self._asking: _LoopThread | None = None
+        self._asking: LoopThread | None = None
 
     # --- the way of a message ----------------------------------------------------------------------------------------
 
@@ -175,47 +169,14 @@ class RLMEngine:
     ) -> Answer:
         """recall -> complexity -> direct | recursive -> answer"""
         parts = await self._parts.opened(run)
-        question = await self._recall(run, turn, question)
+        if turn.stored:
+            question = await recall(run, turn, question, self.store)
         question = _with_long_message_as_material(question)
         route = await self._route(run, parts, question, mode, strategy)
         run.emit(RouteEvent, **asdict(route))
         if route.decision == "direct":
             return await parts.direct.answer(run, question)
         return await self._recursive(run, parts, turn, question, route, may_fall_back=strategy == "auto")
-
-    async def _recall(self, run: Run, turn: Turn, question: Question) -> Question:
-        """Working memory and what long-term memory adds to it."""
-        if not turn.stored or turn.conversation_id is None:
-            return question
-        run.emit(PhaseEvent, text="remembering")
-        memory = self.settings.memory
-        said = await asyncio.to_thread(self.store.messages, turn.conversation_id)
-        before = [m for m in said if m.id not in (turn.question_id, turn.answer_id) and m.text.strip()]
-        working = before[len(before) - memory.working_messages :] if memory.working_messages else []
-        history = tuple(
-            ChatMessage("assistant" if m.role == "assistant" else "user", m.text) for m in working
-        )
-        question = replace(question, history=history)
-        if not memory.recall or _GREETING.fullmatch(turn.message):
-            return question
-        known = {turn.question_id, turn.answer_id, *(m.id for m in working)}
-        hits = await asyncio.to_thread(
-            lambda: self.store.recall(turn.message, memory.recall, user=turn.user, exclude=known)
-        )
-        if not hits:
-            return question
-        run.emit(
-            RecallEvent,
-            memories=tuple(
-                RecalledMemory(h.message_id, h.role, shorten(h.text, 200), h.score, h.created_at)
-                for h in hits
-            ),
-        )
-        lines = tuple(
-            f"({datetime.fromtimestamp(hit.created_at):%Y-%m-%d}, {hit.role}) {shorten(hit.text, MEMORY_CHARS)}"
-            for hit in sorted(hits, key=lambda hit: hit.created_at)
-        )
-        return replace(question, memories=lines)
 
     async def _route(
         self, run: Run, parts: Parts.Opened, question: Question, mode: Mode, strategy: StrategyName
@@ -344,7 +305,7 @@ class RLMEngine:
         Raises MaterialError for material that is not there.
         """
         if self._asking is None:
-            self._asking = _LoopThread()
+            self._asking = LoopThread()
         return self._asking.run(self._ask(question, context, documents, options))
 
     async def _ask(
@@ -433,34 +394,6 @@ class RLMEngine:
         return self._store
 
 
-def result_of(events: Sequence[Event]) -> Result:
-    """The result that a finished stream of events amounts to."""
-    answer = next(event for event in reversed(events) if isinstance(event, AnswerEvent))
-    usage = next(event for event in reversed(events) if isinstance(event, UsageEvent))
-    route = next((event for event in events if isinstance(event, RouteEvent)), None)
-    return Result(
-        answer=answer.text,
-        citations=answer.citations,
-        route=Route("direct", 0.0, 0.0, ("not decided",))
-        if route is None
-        else Route(
-            route.decision, route.score, route.threshold, route.reasons, route.strategy, route.asked_model
-        ),
-        usage=Usage(
-            usage.llm_calls,
-            usage.tokens_in,
-            usage.tokens_out,
-            usage.tokens_cached,
-            usage.seconds,
-            usage.iterations,
-            usage.by_model,
-        ),
-        partial=answer.partial,
-        reason=answer.reason,
-        trace_id=answer.message_id,
-    )
-
-
 def _with_long_message_as_material(question: Question) -> Question:
     if len(question.text) <= MESSAGE_AS_MATERIAL_CHARS:
         return question
@@ -505,26 +438,3 @@ async def _drain(run: Run, trace: TraceWriter | None, journal: Journal | None) -
 def _code(error: LocalRLMError) -> str:
     """``ModelMissing`` as ``model_missing``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-
-
-class _LoopThread:
-    """An event loop in a thread of its own, for callers that wait: connections and workers stay with one loop."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rlm-ask", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
-        with suppress(RuntimeError):
-            self._loop.close()
