@@ -136,6 +136,8 @@ rows = [line for line in context.splitlines() if "ERROR" in line]
 print(len(rows)); print(rows[:3])
 ```"""
 LOOP_TABLES = "\n- `sql(query)`: read-only SQL over the tables {names}; returns rows"
+TABLES_CHARS = 400
+"""Names of tables and columns in the system prompt; `sql` itself knows them all."""
 LOOP_MEMORY = "\n- `memory_search(text, k=5)`: earlier messages of the user's conversations"
 
 LOOP_QUESTION = """{history}{memories}Question: {question}
@@ -201,7 +203,7 @@ def loop_system(sizes: LoopSizes, *, children: bool, tables: Sequence[str], memo
     return LOOP_SYSTEM.format(
         window=sizes.window,
         output_chars=sizes.output_chars,
-        tables=LOOP_TABLES.format(names=", ".join(tables)) if tables else "",
+        tables=LOOP_TABLES.format(names=", ".join(tables)[:TABLES_CHARS]) if tables else "",
         memory=LOOP_MEMORY if memory else "",
         calls=calls,
         call_sizes=LOOP_CALL_SIZES.format(prompt_chars=sizes.prompt_chars, aim_chars=aim) if asks else "",

@@ -140,7 +140,10 @@ class ReplLoop:
             prompt_chars=await self._calls.prompt_chars(run, "fast") if asks else 0,
             calls_left=run.budget.calls_left,
         )
-        tables = [table.name for table in question.context.tables]
+        tables = [
+            f"{table.name}({', '.join(column for column, _ in table.columns)})"
+            for table in question.context.tables
+        ]
         memory = "memory_search" in workspace.subcalls.functions()
         system = prompts.loop_system(sizes, children=depth >= 2, tables=tables, memory=memory)
         if "rlm" in assignment.model.lower():
