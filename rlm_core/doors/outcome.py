@@ -1,0 +1,131 @@
+"""What the events of one answer come to. The last part of every door that hands over a whole answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from rlm_core.events import AnswerEvent, ErrorEvent, Event, RouteEvent, TokenEvent, UsageEvent
+from rlm_core.results import Citation
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``route`` is None when the message was stopped before it was decided; ``error`` is a sentence for the user."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    route: RouteEvent | None
+    usage: UsageEvent | None
+    partial: bool
+    reason: str | None
+    error: str | None
+    error_code: str | None
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Outcome:
+        route: RouteEvent | None = None
+        usage: UsageEvent | None = None
+        answer: AnswerEvent | None = None
+        error: ErrorEvent | None = None
+        pieces: list[str] = []
+        for event in events:
+            if isinstance(event, RouteEvent):
+                route = event
+            elif isinstance(event, UsageEvent):
+                usage = event
+            elif isinstance(event, AnswerEvent):
+                answer = event
+            elif isinstance(event, ErrorEvent):
+                error = event
+            elif isinstance(event, TokenEvent):
+                pieces.append(event.text)
+        return cls(
+            text=answer.text if answer else "".join(pieces),
+            citations=answer.citations if answer else (),
+            route=route,
+            usage=usage,
+            partial=answer.partial if answer else True,
+            reason=answer.reason if answer else (error.text if error else None),
+            error=error.text if error else None,
+            error_code=error.code if error else None,
+        )
+
+    @property
+    def nothing_but_an_error(self) -> bool:
+        """The model server failed before a single word of an answer was there."""
+        return self.error is not None and not self.text.strip()
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that the HTTP door and the terminal share."""
+        route = self.route
+        return {
+            "answer": self.text,
+            "route": route.decision if route else None,
+            "strategy": route.strategy if route else None,
+            "complexity": {
+                "score": route.score,
+                "threshold": route.threshold,
+                "reasons": list(route.reasons),
+                "asked_model": route.asked_model,
+            }
+            if route
+            else None,
+            "citations": [asdict(citation) for citation in self.citations],
+            "usage": self.usage_json(),
+            "partial": self.partial,
+            "reason": self.reason,
+            "error": self.error,
+        }
+
+    def usage_json(self) -> dict[str, Any]:
+        if self.usage is None:
+            return {
+                "llm_calls": 0,
+                "tokens_in": 0,
+                "tokens_out": 0,
+                "tokens_cached": 0,
+                "seconds": 0.0,
+                "iterations": 0,
+                "by_model": {},
+            }
+        return {
+            key: value
+            for key, value in asdict(self.usage).items()
+            if key not in {"id", "parent_id", "message_id", "ts"}
+        }
+
+
+async def with_heartbeat(events: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:
+    """The items of ``events``, and None whenever nothing came for ``seconds``: proxies and clients drop a silent line."""
+    pending: asyncio.Task[T] | None = None
+    try:
+        while True:
+            if pending is None:
+                pending = asyncio.ensure_future(_next(events))
+            done, _ = await asyncio.wait({pending}, timeout=seconds)
+            if not done:
+                yield None
+                continue
+            finished, pending = pending, None
+            try:
+                yield finished.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        if pending is not None:
+            pending.cancel()
+
+
+async def _next(events: AsyncIterator[T]) -> T:
+    return await events.__anext__()
+
+
+def now() -> int:
+    """Whole seconds since the epoch, as the foreign protocols want them."""
+    return int(time.time())
