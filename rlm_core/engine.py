@@ -39,6 +39,7 @@ from rlm_core.probe import Capabilities
 from rlm_core.question import Question, shorten
 from rlm_core.recall import recall
 from rlm_core.recursion import CannotCode
+from rlm_core.repl import ReplError
 from rlm_core.results import Answer, Result, Route
 from rlm_core.run import Run, new_id
 from rlm_core.settings import Limits, Mode, Settings, StrategyName
@@ -194,7 +195,11 @@ class RLMEngine:
             return route
         if strategy != "auto":
             return replace(route, strategy=strategy)
-        capabilities = await parts.probe.of(run)
+        try:
+            capabilities = await parts.probe.of(run)
+        except ReplError as error:
+            run.warn("no_sandbox", f"{error} Until then the material is searched and read in passages.")
+            return replace(route, strategy="retrieve", reasons=(*route.reasons, "code cannot be run safely here"))
         chosen: str = capabilities.strategy
         if chosen == "retrieve" and not len(question.context):
             reasons = (*route.reasons, "there is nothing to search, and the model makes no plans")
