@@ -16,6 +16,11 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 _LOOK_AGAIN_SECONDS = 5.0
 
 
+def open_accounts(data_dir: Path) -> Accounts:
+    """The accounts of the installation whose data lies there."""
+    return Accounts(data_dir / "access.sqlite3")
+
+
 @dataclass
 class Access:
     """Who may come in, and under which names this server answers.
@@ -58,7 +63,7 @@ class Access:
 
         Raises AccountsError when ``password`` is too short.
         """
-        accounts = Accounts(Path(data_dir) / "access.sqlite3")
+        accounts = open_accounts(Path(data_dir))
         made_up = None
         if accounts.account(OWNER_NAME) is None:
             made_up = None if password else made_up_password()
