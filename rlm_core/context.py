@@ -168,27 +168,34 @@ async def search_both(context: Context, query: str, k: int, store: MemoryStore |
     return [piece for piece in found if piece is not None]
 
 
-def resolve(sources: Sequence[MaterialSource], store: Callable[[], MemoryStore]) -> list[Material]:
+def resolve(
+    sources: Sequence[MaterialSource],
+    store: Callable[[], MemoryStore],
+    *,
+    user: str = "local",
+    files_by_name: bool = False,
+) -> list[Material]:
     """The materials behind document ids, paths, stored documents and materials. ``store`` opens the store when needed.
 
-    Raises :class:`MaterialError` for an id or path that leads nowhere, or a file that cannot be read as a document.
+    A string is the id of a document of this user; with ``files_by_name`` (never for what comes over a network) it may
+    also be a file's path. Raises :class:`MaterialError` for what leads nowhere, or a file that cannot be read.
     """
-    return [_resolve(source, store) for source in sources]
+    return [_resolve(source, store, user, files_by_name) for source in sources]
 
 
-def _resolve(source: MaterialSource, store: Callable[[], MemoryStore]) -> Material:
+def _resolve(
+    source: MaterialSource, store: Callable[[], MemoryStore], user: str, files_by_name: bool
+) -> Material:
     if isinstance(source, Material):
         return source
     if isinstance(source, Path):
         return read_file(source)
     if isinstance(source, str):
+        if files_by_name and Path(source).is_file():
+            return read_file(Path(source))
         document = store().document(source)
-        if document is None:
-            if Path(source).is_file():
-                return read_file(Path(source))
-            raise MaterialError(
-                f"There is no document with the id or path '{source}'. It may have been deleted."
-            )
+        if document is None or document.user != user:
+            raise MaterialError(f"There is no document '{source}'. It may have been deleted.")
     else:
         document = source
     return Material(

@@ -16,13 +16,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rlm_core import journal as journals
 from rlm_core.asking import LoopThread, result_of
 from rlm_core.backends.base import Backend, ChatMessage
 from rlm_core.budget import Budget, BudgetExhausted, CancelToken
 from rlm_core.citations import cite
-from rlm_core.context import Context, Material, MaterialSource, resolve
-from rlm_core.errors import LocalRLMError, MaterialError
+from rlm_core.context import Context, Material, MaterialSource
+from rlm_core.errors import LocalRLMError
 from rlm_core.events import (
     AnswerEvent,
     CitationEvent,
@@ -32,7 +31,7 @@ from rlm_core.events import (
     RouteEvent,
     UsageEvent,
 )
-from rlm_core.journal import Journal, Turn
+from rlm_core.journal import Journal
 from rlm_core.parts import Parts
 from rlm_core.paths import DEFAULT_DATA
 from rlm_core.probe import Capabilities
@@ -44,6 +43,7 @@ from rlm_core.results import Answer, Result, Route
 from rlm_core.run import Run, new_id
 from rlm_core.settings import Limits, Mode, Settings, StrategyName
 from rlm_core.trace import TraceWriter, read_trace, trace_path
+from rlm_core.turns import Turn, accept
 
 if TYPE_CHECKING:
     from memory_store import MemoryStore
@@ -199,7 +199,9 @@ class RLMEngine:
             capabilities = await parts.probe.of(run)
         except ReplError as error:
             run.warn("no_sandbox", f"{error} Until then the material is searched and read in passages.")
-            return replace(route, strategy="retrieve", reasons=(*route.reasons, "code cannot be run safely here"))
+            return replace(
+                route, strategy="retrieve", reasons=(*route.reasons, "code cannot be run safely here")
+            )
         chosen: str = capabilities.strategy
         if chosen == "retrieve" and not len(question.context):
             reasons = (*route.reasons, "there is nothing to search, and the model makes no plans")
@@ -254,48 +256,20 @@ class RLMEngine:
         asks for another answer to a stored question, ``parent_id`` places the question below that message.
         Raises MaterialError for material that is not there.
         """
-        if not message.strip():
-            raise MaterialError("The message is empty.")
-        if documents is None and conversation_id is not None:
-            documents = await asyncio.to_thread(self._documents_before, conversation_id, question_id)
-        materials = await asyncio.to_thread(resolve, documents or (), lambda: self.store)
-        if context is not None:
-            materials.append(Material("context", context))
-        if conversation_id is None or incognito:
-            return Turn(
-                message,
-                new_id(),
-                new_id(),
-                conversation_id,
-                tuple(materials),
-                user,
-                False,
-                incognito,
-                tuple(history),
-            )
         return await asyncio.to_thread(
-            lambda: journals.begin_turn(
-                self.store,
+            lambda: accept(
+                lambda: self.store,
                 message,
-                conversation_id,
-                materials,
+                conversation_id=conversation_id,
+                documents=documents,
+                context=context,
+                history=tuple(history),
                 user=user,
                 parent_id=parent_id,
                 question_id=question_id,
+                incognito=incognito,
             )
         )
-
-    def _documents_before(self, conversation_id: str, question_id: str | None) -> list[MaterialSource]:
-        """The documents of the last question (or of the one that is asked again) that are still there."""
-        said = self.store.messages(conversation_id)
-        if question_id is not None:
-            asked = self.store.message(question_id)
-            said = [asked] if asked is not None else []
-        for message in reversed(said):
-            ids = message.metadata.get("documents") if message.role == "user" else None
-            if isinstance(ids, list):
-                return [str(i) for i in ids if self.store.document(str(i)) is not None]
-        return []
 
     def ask(
         self,

@@ -1,16 +1,13 @@
-"""Writes question and growing answer to the store, so that nothing that was said is lost when the app is killed."""
+"""Writes a growing answer to the store, so that nothing that was said is lost when the app is killed."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from memory_store import MemoryStore
-from rlm_core.backends.base import ChatMessage
-from rlm_core.context import Material
 from rlm_core.events import (
     AnswerEvent,
     DoneEvent,
@@ -21,29 +18,9 @@ from rlm_core.events import (
     UsageEvent,
     to_json,
 )
+from rlm_core.turns import Turn
 
 SECONDS_BETWEEN_WRITES = 0.3
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A question that was accepted, and the place of its answer. ``stored`` is False for a question that leaves no
-    trace in the conversations (``history`` is then what the caller says was said before)."""
-
-    message: str
-    question_id: str
-    answer_id: str
-    conversation_id: str | None
-    materials: tuple[Material, ...] = ()
-    user: str = "local"
-    stored: bool = False
-    incognito: bool = False
-    history: tuple[ChatMessage, ...] = ()
-
-    @property
-    def documents(self) -> list[str]:
-        """The ids of the stored documents that the question is about."""
-        return [material.document_id for material in self.materials if material.document_id is not None]
 
 
 class Journal:
@@ -95,30 +72,3 @@ def _values(event: Event) -> dict[str, Any]:
     """The event without what only places it in the stream."""
     place = {"type", "id", "parent_id", "message_id", "ts"}
     return {key: value for key, value in to_json(event).items() if key not in place}
-
-
-def begin_turn(
-    store: MemoryStore,
-    message: str,
-    conversation_id: str,
-    materials: Sequence[Material],
-    *,
-    user: str,
-    parent_id: str | None,
-    question_id: str | None,
-) -> Turn:
-    """Commit the question (unless ``question_id`` names one that is there) and an empty answer that is growing."""
-    stored_ids = [material.document_id for material in materials if material.document_id is not None]
-    if question_id is None:
-        question_id = store.add_message(
-            conversation_id,
-            "user",
-            message,
-            parent_id=parent_id,
-            metadata={"documents": stored_ids},
-            user=user,
-        )
-    answer_id = store.add_message(
-        conversation_id, "assistant", "", parent_id=question_id, status="streaming", user=user
-    )
-    return Turn(message, question_id, answer_id, conversation_id, tuple(materials), user, stored=True)

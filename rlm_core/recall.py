@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from rlm_core.backends.base import ChatMessage
 from rlm_core.events import PhaseEvent, RecalledMemory, RecallEvent
-from rlm_core.journal import Turn
 from rlm_core.question import Question, shorten
 from rlm_core.run import Run
+from rlm_core.turns import Turn
 
 if TYPE_CHECKING:
     from memory_store import MemoryStore, Message, Recall
