@@ -180,7 +180,7 @@ def _foot(state: AnswerState, row: Row) -> str:
 
 
 def _verdict(state: AnswerState) -> str:
-    if state.status == "interrupted":
+    if state.status == "interrupted" and not (state.error or state.reason):
         return '<div class="notice warn">Interrupted: the app was closed while this answer was being written.</div>'
     if state.error and not state.text.strip():
         return f'<div class="notice bad">{esc(state.error)}</div>'

@@ -23,20 +23,26 @@ from rlm_core.engine import RLMEngine
 from rlm_core.errors import LocalRLMError
 from rlm_core.events import Event, PhaseEvent, TokenEvent
 from rlm_core.jobs import Job, Jobs
+from rlm_core.paths import PROJECT
+from rlm_core.run import new_id
 from rlm_core.settings import Mode, StrategyName
 from rlm_core.tokens import base_estimate
+from ui.answer_text import citations_of
 from ui.chat_view import NEWEST, AnswerState, ChatMessage, Row, answer, conversation
 from ui.documents_view import attached
-from ui.html import block, esc
-from ui.meter import Load, meter
-from ui.sidebar import conversation_list
+from ui.html import block, do, esc
+from ui.meter import MODES, Load, meter
+from ui.passage_view import passage_panel
+from ui.sidebar import conversation_list, search_results, undo_bar
 from ui.steps import steps_html
+from ui.welcome import sample_question
 
 log = logging.getLogger(__name__)
 
 FRAME = 0.055
 """Seconds between two pictures of a growing answer (about 18 a second)."""
 UNDO_SECONDS = 8.0
+SAMPLES = PROJECT / "sample_docs"
 KEPT_STEPS = 300
 PROBLEMS = (LocalRLMError, StoreError, OSError)
 """What a person can do something about; its text is for them."""
@@ -71,6 +77,8 @@ class View:
     meter: str | None = None
     running: bool | None = None
     box: str | None = None
+    editing: str | None = None
+    toast: str | None = None
     problem: str | None = None
 
 
@@ -142,9 +150,58 @@ class Desk:
             sidebar=self.sidebar(tab),
             phase="",
             running=False,
+            editing="",
         )
 
     # what a person does
+
+    async def act(self, tab: Tab, message: dict[str, Any]) -> AsyncIterator[View]:
+        """What a button of the page says (see ``page.js``): its action, the id of what it is about, maybe a value.
+
+        Raises one of :data:`PROBLEMS`.
+        """
+        action, item = str(message.get("action", "")), str(message.get("id", ""))
+        match action:
+            case "open":
+                views = self.open(tab, item)
+            case "retry":
+                views = self.retry(tab, item)
+            case "version":
+                views = self.version(tab, item)
+            case "fork":
+                views = self.fork(tab, item)
+            case "earlier":
+                views = self._turn_to(replace(tab, limit=tab.limit + 4 * NEWEST))
+            case "sample":
+                views = self.ask_sample(tab, item)
+            case "delete":
+                views = self.delete(tab, item)
+            case "undo":
+                views = self.undo(tab, item)
+            case _:
+                yield self._at_once(tab, action, item, str(message.get("value", "")))
+                return
+        async for view in views:
+            yield view
+
+    def _at_once(self, tab: Tab, action: str, item: str, value: str) -> View:
+        """The actions that change something small and leave the conversation on the page as it is."""
+        match action:
+            case "edit":
+                return self.edit(tab, item)
+            case "unedit":
+                return View(replace(tab, editing=None), box="", editing="")
+            case "rename":
+                return self.rename(tab, item, value)
+            case "pin":
+                return self.pin(tab, item)
+            case "attach":
+                return self.around_the_box(self.attach(tab, item))
+            case "detach":
+                return self.around_the_box(self.detach(tab, item))
+            case "mode" if item in MODES:
+                return self.around_the_box(replace(tab, mode=item))
+        raise NotYours("This page is older than the app. Reload it.")
 
     async def open(self, tab: Tab, conversation_id: str | None) -> AsyncIterator[View]:
         """Show a conversation (None: a new one), and follow its answer if one is being made."""
@@ -212,7 +269,7 @@ class Desk:
             await self.jobs.start(
                 question.text,
                 conversation_id=message.conversation_id,
-                documents=self._documents_of(question),
+                documents=[item.id for item in self.documents(self._documents_of(question), tab.user)],
                 question_id=question.id,
                 mode=mode,
                 strategy=strategy,
@@ -234,14 +291,17 @@ class Desk:
         """Put a question back into the box; the next send makes it another version of it."""
         message = self.message(message_id, tab.user)
         tab = replace(tab, editing=message.id, documents=tuple(self._documents_of(message)))
-        return replace(self.around_the_box(tab), box=message.text)
+        cancel = do("chat", "unedit", "x", "Cancel", style="linklike")
+        note = block(
+            f'<div class="editing">Editing your question; sending it makes another version. {cancel}</div>'
+        )
+        return replace(self.around_the_box(tab), box=message.text, editing=note)
 
     async def version(self, tab: Tab, message_id: str) -> AsyncIterator[View]:
         """Turn to another version of a question or an answer."""
         message = self.message(message_id, tab.user)
         self.engine.store.select_version(message.id)
-        claim = self._claim(tab)
-        async for view in self._show(replace(tab, conversation_id=message.conversation_id), claim):
+        async for view in self._turn_to(replace(tab, conversation_id=message.conversation_id)):
             yield view
 
     async def fork(self, tab: Tab, message_id: str) -> AsyncIterator[View]:
@@ -252,10 +312,15 @@ class Desk:
         async for view in self.open(tab, new.id):
             yield view
 
-    async def earlier(self, tab: Tab) -> AsyncIterator[View]:
-        """Show more of a long conversation."""
-        claim = self._claim(tab)
-        async for view in self._show(replace(tab, limit=tab.limit + 4 * NEWEST), claim):
+    async def ask_sample(self, tab: Tab, key: str) -> AsyncIterator[View]:
+        """Ask one of the sample questions about its document."""
+        chosen = sample_question(key)
+        if chosen is None:
+            raise NotYours("There is no such sample.")
+        file, question = chosen
+        async for view in self.ask(
+            replace(tab, conversation_id=None, documents=()), question, [SAMPLES / file]
+        ):
             yield view
 
     def rename(self, tab: Tab, conversation_id: str, title: str) -> View:
@@ -269,23 +334,29 @@ class Desk:
         self.engine.store.pin_conversation(conversation_id, not known.pinned)
         return View(tab, sidebar=self.sidebar(tab))
 
-    def delete(self, tab: Tab, conversation_id: str) -> Conversation:
+    async def delete(self, tab: Tab, conversation_id: str) -> AsyncIterator[View]:
         """Take a conversation off the list; it is erased some seconds later unless :meth:`undo` comes first."""
         known = self.conversation(conversation_id, tab.user)
         job = self.jobs.running(conversation_id)
         if job is not None:
             job.cancel()
         self._bin[conversation_id] = asyncio.create_task(self._erase_later(conversation_id))
-        return known
+        if tab.conversation_id == conversation_id:
+            async for view in self.open(tab, None):
+                yield replace(view, toast=undo_bar(known))
+        else:
+            yield View(tab, sidebar=self.sidebar(tab), toast=undo_bar(known))
 
-    def undo(self, tab: Tab, conversation_id: str) -> bool:
-        """True when the conversation is back."""
+    async def undo(self, tab: Tab, conversation_id: str) -> AsyncIterator[View]:
+        """Bring back what :meth:`delete` took away."""
+        task = self._bin.get(conversation_id)
         known = self.engine.store.conversation(conversation_id)
-        task = self._bin.pop(conversation_id, None)
         if task is None or known is None or known.user != tab.user:
-            return False
+            raise NotYours("It is too late: the conversation is erased.")
         task.cancel()
-        return True
+        del self._bin[conversation_id]
+        async for view in self.open(tab, conversation_id):
+            yield replace(view, toast="")
 
     def attach(self, tab: Tab, document_id: str) -> Tab:
         """The same tab with one more document for its next question."""
@@ -304,9 +375,35 @@ class Desk:
         """Erase what was deleted and not brought back."""
         for conversation_id, task in list(self._bin.items()):
             task.cancel()
-            await asyncio.to_thread(self.engine.store.delete_conversation, conversation_id)
+            await self.engine.forget_conversation(conversation_id)
+
+    def search(self, text: str, tab: Tab) -> str:
+        """The sidebar while something is searched for; the list of conversations when nothing is."""
+        if not text.strip():
+            return self.sidebar(tab)
+        hits = self.engine.store.search_conversations(text, user=tab.user)
+        return search_results([hit for hit in hits if hit.conversation.id not in self._bin], text.strip())
+
+    def passage(self, tab: Tab, message: dict[str, Any]) -> str:
+        """The source of a citation of a saved or growing answer."""
+        answer_id, number = str(message.get("id", "")), message.get("number")
+        job = self.jobs.get(answer_id)
+        if job is not None and job.user == tab.user:
+            citations = AnswerState.live(answer_id, job.events).citations
+        else:
+            citations = citations_of(self.message(answer_id, tab.user).metadata)
+        citation = next((item for item in citations if item.number == number), None)
+        if citation is None:
+            raise NotYours("This source is no longer there.")
+        known = self.documents([citation.document_id], tab.user) if citation.document_id else []
+        return passage_panel(citation, known[0].text if known else None)
 
     # how
+
+    async def _turn_to(self, tab: Tab) -> AsyncIterator[View]:
+        claim = self._claim(tab)
+        async for view in self._show(tab, claim):
+            yield view
 
     async def _start(self, tab: Tab, question: str) -> Job:
         parent: str | None = None
@@ -315,8 +412,8 @@ class Desk:
         mode, strategy = _way(tab.mode)
         return await self.jobs.start(
             question,
-            conversation_id=tab.conversation_id,
-            documents=list(tab.documents),
+            conversation_id=tab.conversation_id or new_id(),
+            documents=[document.id for document in self.documents(tab.documents, tab.user)],
             parent_id=parent,
             mode=mode,
             strategy=strategy,
@@ -390,7 +487,7 @@ class Desk:
         return known
 
     def _name(self, job: Job, question: str) -> None:
-        known = self.engine.store.conversation(job.conversation_id)
+        known = self.engine.store.conversation(job.conversation_id or "")
         if known is not None and not known.title:
             self.engine.store.rename_conversation(known.id, title_of(question))
 
@@ -403,7 +500,7 @@ class Desk:
     async def _erase_later(self, conversation_id: str) -> None:
         await asyncio.sleep(UNDO_SECONDS)
         try:
-            await asyncio.to_thread(self.engine.store.delete_conversation, conversation_id)
+            await self.engine.forget_conversation(conversation_id)
         except PROBLEMS as error:
             log.warning("The conversation %s could not be deleted: %s", conversation_id, error)
         finally:

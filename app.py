@@ -1,0 +1,665 @@
+"""LocalRLM in one script: read the command line, lay out the page, wire it to the engine, serve everything on one port.
+
+Only layout and wiring: what happens at a click is decided in :mod:`ui.desk` (chat), :mod:`ui.library` (documents),
+:mod:`ui.archive` (traces) and :mod:`ui.control` (settings), how things look in the other modules of :mod:`ui`, how answers
+are made in :mod:`rlm_core`.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(
+    GRADIO_ANALYTICS_ENABLED="False",
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    TRANSFORMERS_OFFLINE="1",
+    DO_NOT_TRACK="1",
+    ANONYMIZED_TELEMETRY="False",
+    NO_PROXY="localhost,127.0.0.1,::1",
+    no_proxy="localhost,127.0.0.1,::1",
+)  # before gradio is imported: nothing may leave this computer
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import socket
+import sys
+import webbrowser
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gradio as gr
+import uvicorn
+
+from rlm_core.api import create_app
+from rlm_core.engine import RLMEngine
+from rlm_core.errors import LocalRLMError
+from rlm_core.jobs import Jobs
+from rlm_core.paths import DEFAULT_CONFIG, DEFAULT_DATA
+from rlm_core.security import Access, current_user
+from rlm_core.settings import Settings
+from ui.archive import Archive, TraceView
+from ui.control import Control
+from ui.desk import PROBLEMS, Desk, Tab, View
+from ui.html import block, notice
+from ui.library import Library
+from ui.meter import MODES
+from ui.routes import page_routes
+from ui.settings_form import FIELDS, FORM, value_of
+
+HERE = Path(__file__).resolve().parent
+log = logging.getLogger("localrlm")
+
+T = TypeVar("T")
+MAX_UPLOAD = "500mb"
+MODEL_FIELDS = ("models.fast", "models.tools", "models.quality")
+
+
+def html(value: str = "", **options: Any) -> gr.Markdown:
+    """A place for our own HTML. (Gradio's HTML component needs eval, which the content security policy forbids.)"""
+    return gr.Markdown(value, sanitize_html=False, latex_delimiters=[], container=False, **options)
+
+
+def bus(name: str) -> tuple[gr.Textbox, gr.Button]:
+    """The hidden pair through which ``page.js`` sends what was clicked."""
+    box = gr.Textbox(elem_id=f"bus-{name}", elem_classes="bus", show_label=False, container=False)
+    return box, gr.Button("go", elem_id=f"bus-{name}-go", elem_classes="bus")
+
+
+def quiet(**options: Any) -> dict[str, Any]:
+    """How every event is wired: no overlay, no public endpoint, no waiting behind other tabs."""
+    return {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None, **options}
+
+
+class Page:
+    """The Blocks of the page. Each tab is one method; what they share are attributes."""
+
+    def __init__(self, desk: Desk, library: Library, archive: Archive, control: Control) -> None:
+        self.desk = desk
+        self.library = library
+        self.archive = archive
+        self.control = control
+        with gr.Blocks(
+            title="LocalRLM", analytics_enabled=False, fill_height=True, fill_width=True
+        ) as self.blocks:
+            self.tab = gr.State(Tab("", ""))
+            self.sidebar()
+            with gr.Tabs(elem_id="tabs") as self.tabs:
+                with gr.Tab("Chat", id="chat", elem_id="chat-tab") as self.chat_tab:
+                    self.chat()
+                with gr.Tab("Upload", id="upload", elem_id="upload-tab") as self.upload_tab:
+                    self.upload()
+                with gr.Tab("Trace", id="trace", elem_id="trace-tab") as self.trace_tab:
+                    self.trace()
+                with gr.Tab("Settings", id="settings", elem_id="settings-tab") as self.settings_tab:
+                    self.settings()
+            self.wire_chat()
+            self.wire_documents()
+            self.wire_trace()
+            self.wire_settings()
+
+    # layout
+
+    def sidebar(self) -> None:
+        with gr.Sidebar(width=292, elem_id="sidebar"):
+            self.brand = html(elem_id="brand")
+            self.new = gr.Button("New conversation", variant="primary", elem_id="new-chat")
+            self.search = gr.Textbox(
+                placeholder="Search (Ctrl+K)",
+                label="Search all conversations",
+                show_label=False,
+                elem_id="search-chats",
+            )
+            self.conversations = html(elem_id="conversations")
+            self.toast = html(elem_id="toast")
+            gr.Button("Theme: Dark", elem_id="theme", size="sm", variant="secondary")
+
+    def chat(self) -> None:
+        self.chatbot = gr.Chatbot(
+            elem_id="chat",
+            show_label=False,
+            label="Conversation",
+            layout="panel",
+            buttons=[],
+            reasoning_tags=[],
+            scale=1,
+            height="100%",
+        )
+        self.phase = html(elem_id="phase")
+        self.editing = html(elem_id="editing")
+        self.attached = html(elem_id="attached")
+        self.box = gr.MultimodalTextbox(
+            elem_id="message-box",
+            show_label=False,
+            label="Your message",
+            placeholder="Ask, or drop documents here",
+            file_count="multiple",
+            sources=["upload"],
+            lines=1,
+            max_lines=12,
+            autofocus=True,
+            max_plain_text_length=6000,
+            submit_btn=True,
+        )
+        with gr.Row(elem_id="under-box"):
+            self.mode = gr.Dropdown(
+                [(label, name) for name, label in MODES.items()],
+                value="auto",
+                show_label=False,
+                label="How to answer",
+                container=False,
+                elem_id="mode",
+                scale=0,
+                min_width=200,
+            )
+            self.meter = html(elem_id="meter")
+        self.passage = html(elem_id="passage")
+        self.chat_bus = bus("chat")
+        self.passage_bus = bus("passage")
+
+    def upload(self) -> None:
+        self.files = gr.File(
+            file_count="multiple", label="Drop files here", elem_id="drop", height=150, interactive=True
+        )
+        self.folder = gr.UploadButton("Add a folder", file_count="directory", size="sm", elem_id="folder")
+        self.progress = html(elem_id="uploads")
+        self.find = gr.Textbox(
+            label="Search in all documents",
+            show_label=False,
+            placeholder="Search in all documents",
+            elem_id="find",
+        )
+        self.found = html(elem_id="found")
+        self.inside = html(elem_id="inside")
+        self.shelf = html(elem_id="shelf")
+        self.docs_bus = bus("docs")
+
+    def trace(self) -> None:
+        with gr.Row(elem_id="trace-head"):
+            self.answers = gr.Dropdown([], label="Answer", elem_id="answers", scale=3)
+            self.filter = gr.Textbox(
+                label="Filter", placeholder="Only steps that contain…", elem_id="filter", scale=1
+            )
+        self.totals = html(elem_id="totals")
+        self.timeline = html(elem_id="timeline")
+        with gr.Tabs():
+            with gr.Tab("Tree"):
+                self.tree = html(elem_id="tree")
+            with gr.Tab("Table"):
+                self.table = gr.Dataframe(
+                    interactive=False,
+                    elem_id="table",
+                    wrap=True,
+                    show_label=False,
+                    max_height=700,
+                    buttons=[],
+                )
+        with gr.Row(elem_id="trace-tools"):
+            self.downloads = html(elem_id="downloads")
+            self.replay = gr.Button("Replay", size="sm")
+            self.import_trace = gr.UploadButton("Open a saved trace", file_types=[".jsonl"], size="sm")
+        self.trace_bus = bus("trace")
+
+    def settings(self) -> None:
+        self.backend = html(elem_id="backend")
+        with gr.Row(elem_id="ollama"):
+            self.start_ollama = gr.Button("Start Ollama", size="sm")
+            self.stop_ollama = gr.Button("Stop Ollama", size="sm")
+            self.refresh = gr.Button("Look again", size="sm")
+        self.models = html(elem_id="models")
+        with gr.Row(elem_id="pull"):
+            self.pull_name = gr.Textbox(label="Download a model", placeholder="qwen3:8b", scale=3)
+            self.pull = gr.Button("Download", scale=1)
+            self.pull_stop = gr.Button("Cancel", scale=1, visible=False)
+        self.pull_progress = html(elem_id="pull-progress")
+        self.gpu = html(elem_id="gpu")
+        self.fields = {}
+        for group in FORM:
+            with gr.Accordion(group.title, open=group.title in ("Models", "How messages are answered")):
+                with gr.Row(equal_height=False):
+                    for field in group.fields:
+                        self.fields[field.name] = self.field(field.name)
+        self.saved = html(elem_id="saved")
+        self.store = html(elem_id="store")
+        self.lan = html(elem_id="lan")
+        self.settings_bus = bus("settings")
+
+    def field(self, name: str) -> gr.components.Component:
+        """One setting. Its bounds are checked by the settings themselves, so that a bad value gets their sentence."""
+        field = FIELDS[name]
+        common: dict[str, Any] = {
+            "value": value_of(self.desk.engine.settings, name),
+            "label": field.label,
+            "info": field.help,
+            "elem_id": "set-" + name.replace(".", "-"),
+            "min_width": 260,
+        }
+        match field.kind:
+            case "choice":
+                return gr.Dropdown(list(field.choices), **common)
+            case "model":
+                return gr.Dropdown([common["value"]], allow_custom_value=True, **common)
+            case "switch":
+                return gr.Checkbox(**common)
+            case "slider":
+                return gr.Slider(field.low, field.high, step=field.step, **common)
+            case "number":
+                return gr.Number(**common)
+            case "secret":
+                return gr.Textbox(type="password", **common)
+        return gr.Textbox(**common)
+
+    # wiring
+
+    def wire_chat(self) -> None:
+        outputs = [
+            self.tab, self.chatbot, self.conversations, self.phase, self.attached, self.meter, self.box,
+            self.editing, self.toast, self.mode,
+        ]  # fmt: skip
+        desk = self.desk
+
+        async def draw(views: AsyncIterator[View], tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            try:
+                async for view in views:
+                    yield drawn(view)
+            except PROBLEMS as error:
+                yield drawn(View(tab, problem=str(error)))
+
+        async def load(request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+            tab = Tab(request.session_hash or "", current_user(request.request))
+            async for parts in draw(desk.open(tab, request.query_params.get("c")), tab):
+                yield parts
+
+        async def send(value: dict[str, Any], tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            files = [Path(file) for file in value.get("files") or ()]
+            async for parts in draw(desk.ask(tab, value.get("text") or "", files), tab):
+                yield parts
+
+        async def act(text: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            async for parts in draw(desk.act(tab, json.loads(text)), tab):
+                yield parts
+
+        async def begin(tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            async for parts in draw(desk.open(tab, None), tab):
+                yield parts
+
+        async def choose(mode: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            async for parts in draw(desk.act(tab, {"action": "mode", "id": mode}), tab):
+                yield parts
+
+        def passage(text: str, tab: Tab) -> str:
+            return complained(lambda: desk.passage(tab, json.loads(text)))
+
+        def leave(request: gr.Request) -> None:
+            desk.leave(request.session_hash or "")
+            self.archive.leave(request.session_hash or "")
+
+        at_once = quiet(trigger_mode="multiple")
+        self.blocks.load(load, None, outputs, **quiet())
+        self.box.submit(send, [self.box, self.tab], outputs, **at_once)
+        self.box.stop(desk.stop, self.tab, None, **quiet(queue=False))
+        self.chat_bus[1].click(act, [self.chat_bus[0], self.tab], outputs, **at_once)
+        self.new.click(begin, self.tab, outputs, **at_once)
+        self.mode.input(choose, [self.mode, self.tab], outputs, **quiet())
+        self.search.change(
+            desk.search, [self.search, self.tab], self.conversations, **quiet(trigger_mode="always_last")
+        )
+        self.passage_bus[1].click(passage, [self.passage_bus[0], self.tab], self.passage, **quiet())
+        self.blocks.unload(leave)
+
+    def wire_documents(self) -> None:
+        library = self.library
+        around = [self.tab, self.attached, self.meter]
+
+        async def take_in(files: list[str], tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            async for lines, stored in library.take_in(tab, [Path(file) for file in files]):
+                new = replace(
+                    tab, documents=(*tab.documents, *(d.id for d in stored if d.id not in tab.documents))
+                )
+                view = self.desk.around_the_box(new)
+                yield view.tab, view.attached, view.meter, lines, library.shelf(new), None
+
+        def act(text: str, tab: Tab) -> tuple[Any, ...]:
+            tab, opened = complained(lambda: library.act(tab, json.loads(text)), (tab, None))
+            view = self.desk.around_the_box(tab)
+            shown = gr.skip() if opened is None else opened
+            go_there = gr.Tabs(selected="upload") if opened else gr.skip()
+            return view.tab, view.attached, view.meter, library.shelf(tab), shown, go_there
+
+        for source in (self.files, self.folder):
+            source.upload(
+                take_in, [source, self.tab], [*around, self.progress, self.shelf, self.files], **quiet()
+            )
+        self.docs_bus[1].click(
+            act, [self.docs_bus[0], self.tab], [*around, self.shelf, self.inside, self.tabs], **quiet()
+        )
+        self.find.change(
+            lambda query, tab: library.search(tab, query), [self.find, self.tab], self.found,
+            **quiet(trigger_mode="always_last"),
+        )  # fmt: skip
+        self.upload_tab.select(library.shelf, self.tab, self.shelf, **quiet())
+
+    def wire_trace(self) -> None:
+        archive = self.archive
+        parts = [self.totals, self.timeline, self.tree, self.table, self.downloads]
+
+        async def draw(views: AsyncIterator[TraceView]) -> AsyncIterator[tuple[Any, ...]]:
+            try:
+                async for view in views:
+                    yield view.totals, view.timeline, view.tree, view.table, view.downloads
+            except PROBLEMS as error:
+                gr.Warning(str(error))
+
+        async def show(message_id: str | None, needle: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            async for view in draw(archive.show(tab, message_id, needle)):
+                yield view
+
+        async def replay(message_id: str | None, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            async for view in draw(archive.replay(tab, message_id)):
+                yield view
+
+        def choices(tab: Tab, chosen: str | None) -> Any:
+            answers = archive.answers(tab)
+            known = {message_id for _, message_id in answers}
+            first = answers[0][1] if answers else None
+            return gr.Dropdown(choices=answers, value=chosen if chosen in known else first)
+
+        def jump(text: str, tab: Tab) -> tuple[Any, ...]:
+            return choices(tab, json.loads(text).get("id")), gr.Tabs(selected="trace")
+
+        def open_file(file: str, tab: Tab) -> Any:
+            return choices(tab, complained(lambda: archive.open_file(tab, Path(file))))
+
+        self.trace_tab.select(choices, [self.tab, self.answers], self.answers, **quiet())
+        self.trace_bus[1].click(jump, [self.trace_bus[0], self.tab], [self.answers, self.tabs], **quiet())
+        self.import_trace.upload(open_file, [self.import_trace, self.tab], self.answers, **quiet())
+        inputs = [self.answers, self.filter, self.tab]
+        self.answers.change(show, inputs, parts, **quiet(trigger_mode="multiple"))
+        self.filter.change(show, inputs, parts, **quiet(trigger_mode="always_last"))
+        self.replay.click(replay, [self.answers, self.tab], parts, **quiet(trigger_mode="multiple"))
+
+    def wire_settings(self) -> None:
+        control = self.control
+        state_parts = [
+            self.brand, self.backend, self.models, self.start_ollama, self.stop_ollama, self.chatbot,
+            *(self.fields[name] for name in MODEL_FIELDS),
+        ]  # fmt: skip
+
+        async def state() -> tuple[Any, ...]:
+            now = await control.state()
+            settings = control.engine.settings
+            roles = [
+                gr.update(choices=sorted({*now.names, value_of(settings, name)})) for name in MODEL_FIELDS
+            ]
+            placeholder = gr.update(placeholder=now.welcome)
+            return now.brand, now.backend, now.models, gr.skip(), gr.skip(), placeholder, *roles
+
+        async def rest(tab: Tab) -> tuple[Any, ...]:
+            return await control.gpu(), await control.store(), control.home_network(tab)
+
+        async def save(name: str, value: Any, tab: Tab) -> tuple[Any, ...]:
+            try:
+                refusal = await control.save(tab, name, value)
+            except PROBLEMS as error:
+                refusal = str(error)
+            field = FIELDS[name]
+            said = "" if refusal else block(notice(f"{field.label}: saved.", "good"))
+            return gr.update(info=refusal or field.help, elem_classes=["refused"] if refusal else []), said
+
+        async def act(text: str, tab: Tab) -> None:
+            message = json.loads(text)
+            with complaining():
+                await control.manage(tab, message["action"], message["id"])
+
+        async def pull(name: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            yield "", gr.update(visible=True)
+            try:
+                async for line in control.pull(tab, name):
+                    yield line, gr.skip()
+            except PROBLEMS as error:
+                yield block(notice(str(error), "bad")), gr.skip()
+            yield gr.skip(), gr.update(visible=False)
+
+        async def ollama(verb: str, tab: Tab) -> None:
+            with complaining():
+                gr.Info(await (control.start_ollama(tab) if verb == "start" else control.stop_ollama(tab)))
+
+        async def again() -> None:
+            with complaining():
+                await control.look_again()
+
+        rest_parts = [self.gpu, self.store, self.lan]
+        clock = gr.Timer(4, active=False)
+        self.blocks.load(state, None, state_parts, **quiet())
+        self.settings_tab.select(state, None, state_parts, **quiet()).then(
+            rest, self.tab, rest_parts, **quiet()
+        )
+        self.settings_tab.select(lambda: gr.Timer(active=True), None, clock, **quiet())
+        for other in (self.chat_tab, self.upload_tab, self.trace_tab):
+            other.select(lambda: gr.Timer(active=False), None, clock, **quiet())
+        clock.tick(control.gpu, None, self.gpu, **quiet())
+        for name, component in self.fields.items():
+            save_it = functools.partial(save, name)
+            for event in leaving(component):
+                event(save_it, [component, self.tab], [component, self.saved], **quiet())
+        self.settings_bus[1].click(act, [self.settings_bus[0], self.tab], None, **quiet()).then(
+            state, None, state_parts, **quiet()
+        )
+        pulling = self.pull.click(
+            pull, [self.pull_name, self.tab], [self.pull_progress, self.pull_stop], **quiet()
+        )
+        pulling.then(state, None, state_parts, **quiet())
+        self.pull_stop.click(
+            lambda: (block(notice("The download is stopped; it goes on from here next time.")), gr.update(visible=False)),
+            None, [self.pull_progress, self.pull_stop], cancels=[pulling], **quiet(),
+        )  # fmt: skip
+        for button, verb in ((self.start_ollama, "start"), (self.stop_ollama, "stop")):
+            do_it = functools.partial(ollama, verb)
+            button.click(do_it, self.tab, None, **quiet()).then(state, None, state_parts, **quiet())
+        self.refresh.click(again, None, None, **quiet()).then(state, None, state_parts, **quiet())
+
+
+def drawn(view: View) -> tuple[Any, ...]:
+    """A view as updates of the chat's components; what is None stays as it is."""
+    if view.problem:
+        gr.Warning(view.problem)
+
+    def part(value: Any) -> Any:
+        return gr.skip() if value is None else value
+
+    box: dict[str, Any] = {}
+    if view.box is not None:
+        box["value"] = {"text": view.box, "files": []}
+    if view.running is not None:
+        box.update(submit_btn=not view.running, stop_btn=view.running)
+    return (
+        view.tab, part(view.messages), part(view.sidebar), part(view.phase), part(view.attached), part(view.meter),
+        gr.update(**box) if box else gr.skip(), part(view.editing), part(view.toast), view.tab.mode,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def complaining() -> Iterator[None]:
+    """Show a problem that the person can do something about as a message on the page."""
+    try:
+        yield
+    except PROBLEMS as error:
+        gr.Warning(str(error))
+
+
+def complained(work: Callable[[], T], instead: Any = gr.skip()) -> T | Any:  # noqa: B008
+    with complaining():
+        return work()
+    return instead
+
+
+def leaving(component: Any) -> list[Any]:
+    """The events at which the person has finished setting a field."""
+    if isinstance(component, gr.Slider):
+        return [component.release]
+    if isinstance(component, gr.Dropdown | gr.Checkbox):
+        return [component.input]
+    return [component.blur, component.submit]
+
+
+def theme() -> gr.themes.Base:
+    """Bundled fonts only; the colours are in ``ui/style.css``."""
+    sans = gr.themes.GoogleFont("IBM Plex Sans", weights=(400, 600))
+    mono = gr.themes.GoogleFont("IBM Plex Mono", weights=(400,))
+    return gr.themes.Base(
+        primary_hue="teal", neutral_hue="slate", radius_size="md", font=[sans, "system-ui", "sans-serif"],
+        font_mono=[mono, "ui-monospace", "monospace"],
+    )  # fmt: skip
+
+
+def head() -> str:
+    """The page's script, fetched again whenever it has changed."""
+    version = hashlib.sha256((HERE / "ui" / "page.js").read_bytes()).hexdigest()[:12]
+    return f'<script src="/page/page.js?v={version}" defer></script>'
+
+
+def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[Any, Desk, Control]:
+    """The whole application: the doors, and the page at ``/``."""
+    desk = Desk(engine, jobs)
+    control = Control(engine, access, config)
+    page = Page(desk, Library(engine), Archive(desk), control)
+    app = create_app(engine, jobs, config_path=config, access=access)
+    app.include_router(page_routes(desk))
+    gr.mount_gradio_app(
+        app, page.blocks, path="/", theme=theme(), css_paths=HERE / "ui" / "style.css", head=head(), footer_links=[],
+        run_history=False, enable_monitoring=False, allowed_paths=[], max_file_size=MAX_UPLOAD, show_error=True,
+    )  # fmt: skip
+    return app, desk, control
+
+
+async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Run until Ctrl-C or SIGTERM; then stop the answers in the making, keep what they have, and leave."""
+    engine = RLMEngine(settings, data_dir=arguments.data)
+    interrupted = await asyncio.to_thread(engine.store.mark_interrupted)
+    if interrupted:
+        log.info("%d answer(s) had been interrupted when the app was closed.", interrupted)
+    jobs = Jobs(engine)
+    access = access_of(settings, arguments)
+    app, desk, control = build(engine, jobs, access, arguments.config)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=access.host,
+            port=access.port,
+            log_level="warning",
+            timeout_graceful_shutdown=3,
+            ssl_certfile=access.certificate and access.certificate[0],
+            ssl_keyfile=access.certificate and access.certificate[1],
+        )  # fmt: skip
+    )
+    note = arguments.data / "app.json"
+    note.write_text(
+        json.dumps({"pid": os.getpid(), "url": access.url, "started_ollama": control.started_ollama}) + "\n",
+        encoding="utf-8",
+    )
+    print(access.announcement(), flush=True)
+    if not arguments.no_browser:
+        webbrowser.open(access.first_url)
+    try:
+        await server.serve()
+    finally:
+        await jobs.close()
+        await desk.close()
+        await control.close()
+        await engine.close()
+        note.unlink(missing_ok=True)
+
+
+def access_of(settings: Settings, arguments: argparse.Namespace) -> Access:
+    """Who may come in: this computer, or with ``--lan`` whoever on the home network knows the password."""
+    if arguments.lan:
+        return Access.home_network(
+            arguments.data, port=settings.server.port, password=os.environ.get("LOCALRLM_PASSWORD")
+        )
+    if settings.server.host not in ("127.0.0.1", "localhost", "::1"):
+        raise LocalRLMError(
+            f"'{settings.server.host}' would open LocalRLM to others without a password. Use --lan instead of --host."
+        )
+    return Access.loopback(host=settings.server.host, port=settings.server.port)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="app.py", description="LocalRLM: ask about documents of any length, offline."
+    )
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 8000)")
+    parser.add_argument(
+        "--lan", action="store_true", help="let others on the home network in, with a password"
+    )
+    parser.add_argument(
+        "--backend", choices=["auto", "ollama", "openai", "embedded"], help="who runs the models"
+    )
+    parser.add_argument("--base-url", metavar="URL", help="address of the model server")
+    parser.add_argument("--model", metavar="NAME", help="one model for all roles")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, default=DEFAULT_DATA, help="folder of everything you made"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, default=DEFAULT_CONFIG, help="the settings file"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    return parser.parse_args(arguments)
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Defaults < file < environment < command line. The file is written at the first start."""
+    given = {
+        "backend": arguments.backend,
+        "base_url": arguments.base_url,
+        "models": dict.fromkeys(("fast", "tools", "quality"), arguments.model) if arguments.model else None,
+        "server": {k: v for k, v in (("host", arguments.host), ("port", arguments.port)) if v is not None}
+        or None,
+    }
+    if not arguments.config.exists():
+        Settings().save(arguments.config)
+    return Settings.load(arguments.config, **given)
+
+
+def free(settings: Settings, lan: bool) -> None:
+    """Raises LocalRLMError naming the port when another program has it."""
+    host = "0.0.0.0" if lan else settings.server.host
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, settings.server.port))
+        except OSError as error:
+            raise LocalRLMError(
+                f"Port {settings.server.port} cannot be used ({error.strerror}). Another program, or another LocalRLM, "
+                f"may have it: choose a free one with --port {settings.server.port + 1}."
+            ) from None
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    arguments = parse()
+    try:
+        settings = settings_of(arguments)
+        free(settings, arguments.lan)
+        arguments.data.mkdir(parents=True, exist_ok=True)
+        os.environ["GRADIO_TEMP_DIR"] = str(arguments.data.resolve() / "uploads")
+        asyncio.run(serve(settings, arguments))
+    except PROBLEMS as error:
+        print(f"LocalRLM cannot start. {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

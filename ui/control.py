@@ -1,0 +1,199 @@
+"""What goes on at the Settings tab: settings are changed, models managed, the state of everything looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlm_core.backends.base import Backend, ChatOptions, ModelInfo
+from rlm_core.backends.ollama_client import OllamaBackend
+from rlm_core.backends.ollama_process import OllamaProcess
+from rlm_core.engine import RLMEngine
+from rlm_core.errors import BackendError, LocalRLMError, SettingsError
+from rlm_core.paths import PROJECT
+from rlm_core.security import Access
+from rlm_core.settings import Settings
+from ui import gpu
+from ui.desk import Tab
+from ui.html import block, esc, notice
+from ui.models_view import backend_line, model_table, pulling, short_status, store_line
+from ui.models_view import gpu as gpu_line
+from ui.settings_form import change, problem
+from ui.welcome import Readiness, welcome
+
+
+class NotAllowed(LocalRLMError):
+    """Only the owner may do this."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The model server as the page shows it. ``names`` are the models that can be chosen."""
+
+    brand: str
+    backend: str
+    models: str
+    names: list[str]
+    is_ollama: bool
+    welcome: str
+
+
+class Control:
+    """The settings of one engine and everything they are about. ``config`` is the settings file."""
+
+    def __init__(self, engine: RLMEngine, access: Access, config: Path) -> None:
+        self.engine = engine
+        self.access = access
+        self.config = config
+        self._ollama: OllamaProcess | None = None
+
+    @property
+    def started_ollama(self) -> bool:
+        return self._ollama is not None and self._ollama.pid is not None
+
+    async def save(self, tab: Tab, name: str, value: Any) -> str | None:
+        """Change one setting, here and in the file; returns the sentence that refuses a bad value."""
+        self._owner_only(tab)
+        try:
+            new = change(self.engine.settings, name, value)
+            stored = change(Settings.load(self.config, environment={}), name, value)
+        except SettingsError as error:
+            return problem(error)
+        if new != self.engine.settings:
+            await asyncio.to_thread(stored.save, self.config)
+            await self.engine.apply(new)
+        return None
+
+    async def state(self) -> State:
+        """Ask the model server how it is. Never fails because it is down."""
+        settings = self.engine.settings
+        try:
+            choice = await self.engine.choice()
+        except LocalRLMError as error:
+            sad = block(notice(str(error), "bad"))
+            return State(
+                block('<div class="brand"><b>LocalRLM</b></div>'),
+                sad,
+                "",
+                [],
+                False,
+                self._welcome(False, str(error)),
+            )
+        status = await choice.backend.status()
+        models: list[ModelInfo] = []
+        if status.running:
+            try:
+                models = await choice.backend.models()
+            except BackendError as error:
+                return State(
+                    short_status(status, ""), block(notice(str(error), "bad")), "", [], False, self._welcome(False, str(error))
+                )  # fmt: skip
+        manages = isinstance(choice.backend, OllamaBackend)
+        names = [model.name for model in models]
+        answering = settings.models.fast if settings.models.fast in names or not names else names[0]
+        sentence = choice.sentence if status.running else status.sentence
+        return State(
+            short_status(status, answering),
+            backend_line(status, sentence),
+            model_table(models, settings, manages=manages) if status.running else "",
+            names,
+            manages,
+            self._welcome(status.running, sentence),
+        )
+
+    def _welcome(self, ok: bool, sentence: str) -> str:
+        """The first page. It says what answers, and that the rest is there."""
+        ready = (
+            Readiness(ok, sentence),
+            Readiness(
+                True,
+                "Documents and conversations are kept on this computer, in "
+                + str(self.engine.data_dir)
+                + ".",
+            ),
+        )
+        return welcome(ready, PROJECT / "sample_docs")
+
+    async def manage(self, tab: Tab, action: str, model: str) -> None:
+        """Load, unload or delete a model, as a button of the table says."""
+        self._owner_only(tab)
+        backend, settings = await self.engine.backend(), self.engine.settings
+        if action == "load":
+            await backend.load(model, ChatOptions(num_ctx=settings.num_ctx, keep_alive=settings.keep_alive))
+        elif action == "unload":
+            await backend.unload(model)
+        elif action == "delete":
+            await backend.delete(model)
+
+    async def pull(self, tab: Tab, model: str) -> AsyncIterator[str]:
+        """Download a model; yields how far it is. Closing the iterator stops the download."""
+        self._owner_only(tab)
+        name = model.strip()
+        if not name:
+            raise BackendError("Write the name of a model, such as qwen3:8b.")
+        backend: Backend = OllamaBackend(self._ollama_address())
+        try:
+            async for progress in backend.pull(name):
+                yield pulling(name, progress)
+            yield block(f'<p class="pull good">{esc(name)} is installed.</p>')
+        finally:
+            await backend.close()
+
+    async def start_ollama(self, tab: Tab) -> str:
+        """Returns the sentence that says how it went."""
+        self._owner_only(tab)
+        if self._ollama is None:
+            self._ollama = OllamaProcess(
+                OllamaBackend(self._ollama_address()), self.engine.data_dir / "ollama.log"
+            )
+        status = await self._ollama.start()
+        await self.look_again()
+        return status.sentence
+
+    async def stop_ollama(self, tab: Tab) -> str:
+        self._owner_only(tab)
+        if self._ollama is None or not await self._ollama.stop():
+            raise BackendError("LocalRLM did not start Ollama, so it leaves it running.")
+        await self.look_again()
+        return "Ollama is stopped."
+
+    async def look_again(self) -> None:
+        """Choose the backend anew, because something outside has changed."""
+        await self.engine.apply(self.engine.settings)
+
+    async def gpu(self) -> str:
+        found, problem_of_it = await asyncio.to_thread(gpu.cards)
+        return gpu_line(found, problem_of_it)
+
+    async def store(self) -> str:
+        return store_line(await asyncio.to_thread(self.engine.store.status))
+
+    def home_network(self, tab: Tab) -> str:
+        """How others on the home network come in; when they cannot, how to let them."""
+        if self.access.accounts is None:
+            return block(
+                '<section class="lan"><h3>Home network</h3><p>Only this computer can open the page. Start LocalRLM with '
+                "<code>--lan</code> to let your family in, with a password.</p></section>"
+            )
+        address = f"<p>Open to your home network at <b>{esc(self.access.url)}</b>, with a password.</p>"
+        if not self.access.is_owner(tab.user):
+            return block(f'<section class="lan"><h3>Home network</h3>{address}</section>')
+        return block(
+            f'<section class="lan"><h3>Home network</h3>{address}<p>This code logs a phone in as you, once, within 15 minutes:</p>'
+            f'<div class="qr">{self.access.qr_svg()}</div></section>'
+        )
+
+    async def close(self) -> None:
+        if self._ollama is not None:
+            await self._ollama.stop()
+
+    def _owner_only(self, tab: Tab) -> None:
+        if not self.access.is_owner(tab.user):
+            raise NotAllowed("Only the owner of this LocalRLM may change that.")
+
+    def _ollama_address(self) -> str | None:
+        settings = self.engine.settings
+        return settings.base_url if settings.backend == "ollama" else None
