@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from memory_store.embedding import Embedder
     from memory_store.errors import DocumentError, NotFound, StoreError, StoreLocked
     from memory_store.records import (
+        Added,
         Conversation,
         ConversationHit,
         Document,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Table,
     )
     from memory_store.store import ROOT, MemoryStore
+    from memory_store.transfer import Imported
 
 _HOME = {
     "MemoryStore": "store",
@@ -34,6 +36,8 @@ _HOME = {
     "StoreLocked": "errors",
     "NotFound": "errors",
     "DocumentError": "errors",
+    "Added": "records",
+    "Imported": "transfer",
     "Conversation": "records",
     "ConversationHit": "records",
     "Document": "records",
@@ -47,11 +51,13 @@ _HOME = {
 
 __all__ = [
     "ROOT",
+    "Added",
     "Conversation",
     "ConversationHit",
     "Document",
     "DocumentError",
     "Embedder",
+    "Imported",
     "MemoryStore",
     "Message",
     "NotFound",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from memory_store.database import Database
 from memory_store.errors import NotFound, StoreError
 from memory_store.keywords import match_all
-from memory_store.message_index import index_message, unindex_messages
+from memory_store.message_index import index_message, quotations_of, unindex_messages
 from memory_store.moments import Moment, epoch
 from memory_store.records import Conversation, ConversationHit, Json, Message
 
@@ -201,6 +201,37 @@ class Conversations:
                 index_message(sql, row["seq"])
                 return int(row["seq"])
         return None
+
+    def delete_message(self, message_id: str) -> tuple[int, str]:
+        """Remove one message; what follows it now follows its parent. Returns its number and user. Raises NotFound."""
+        with self._db.write() as sql:
+            row = _row(sql, message_id)
+            place = (row["conversation_id"], row["parent"])
+            quoting = quotations_of(sql, row["seq"])
+            if not row["shown"]:
+                sql.execute("UPDATE messages SET shown = 0 WHERE parent = ?", (row["seq"],))
+            sql.execute("UPDATE messages SET parent = ? WHERE parent = ?", (row["parent"], row["seq"]))
+            unindex_messages(sql, [row["seq"]])
+            sql.execute("DELETE FROM messages WHERE seq = ?", (row["seq"],))
+            shown = "SELECT 1 FROM messages WHERE conversation_id = ? AND parent IS ? AND shown = 1"
+            if (
+                sql.execute(shown, place).fetchone() is None
+            ):  # it was the shown version and nothing followed it
+                sql.execute(
+                    """UPDATE messages SET shown = 1 WHERE seq =
+                       (SELECT max(seq) FROM messages WHERE conversation_id = ? AND parent IS ?)""",
+                    place,
+                )
+            sql.execute(
+                "UPDATE conversations SET tip = ? WHERE id = ?",
+                (_tip(sql, row["conversation_id"]), row["conversation_id"]),
+            )
+            for seq in quoting:
+                index_message(sql, seq)
+            user = sql.execute(
+                "SELECT user FROM conversations WHERE id = ?", (row["conversation_id"],)
+            ).fetchone()
+        return int(row["seq"]), str(user["user"])
 
     def message(self, message_id: str) -> Message | None:
         with self._db.read() as sql:

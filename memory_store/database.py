@@ -98,6 +98,17 @@ class Database:
                 self._writer.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
             self.checkpoint()
 
+    def erase(self) -> None:
+        """Delete every row and give the space back."""
+        with self.write() as sql:
+            for table in ("message_words", "message_vectors", "message_pending", "messages", "conversations"):
+                sql.execute(f"DELETE FROM {table}")
+            sql.execute("DELETE FROM documents")  # with texts, tables, passages and what hangs on them
+        self.scrub()
+        with self._lock:
+            self._writer.execute("VACUUM")
+            self.checkpoint()
+
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file and empty it, as far as no reader is in the way."""
         with self._lock:

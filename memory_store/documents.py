@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
 
 from memory_store.chunking import PASSAGE_TOKENS, characters_per_token, chunk
 from memory_store.database import Database
 from memory_store.errors import DocumentError, NotFound
-from memory_store.loaders.host import load_file
+from memory_store.loaders.host import check_size, load_file
 from memory_store.loaders.result import Loaded
+from memory_store.loaders.sheets import column_names
 from memory_store.places import place_of
 from memory_store.records import Document, Section, Table
 
@@ -43,49 +45,51 @@ class Shelf:
         Raises DocumentError; then nothing was stored.
         """
         tell = progress or (lambda what, share: None)
-        name = Path(name.replace("\\", "/")).name or "document"
+        name = display_name(name)
         tell(f"Reading {name}", 0.0)
-        digest, size = _digest(name, data)
+        size = check_size(name, data)
+        digest = _digest(name, data)
         known = self._by_digest(user, digest)
         if known is not None:
             tell(f"{known.name} is already there", 1.0)
             return known
         loaded = load_file(name, data, progress=lambda what, share: tell(what, 0.7 * share))
         tell(f"Indexing {name}", 0.7)
-        new = uuid.uuid4().hex
+        about = {
+            "id": uuid.uuid4().hex,
+            "user": user,
+            "name": name,
+            "size": size,
+            "sha256": digest,
+            "created_at": time.time(),
+        }
         try:
             with self._db.write() as sql:
-                self._insert(sql, new, user, name, size, digest, loaded)
+                self.insert(sql, about, loaded)
         except sqlite3.IntegrityError:  # the same file was added by another thread meanwhile
             known = self._by_digest(user, digest)
             if known is None:
                 raise
             return known
         tell(f"{name} can be searched", 1.0)
-        found = self.get(new)
+        found = self._by_digest(user, digest)
         if found is None:
             raise NotFound(f"{name} was deleted while it was being added.")
         return found
 
-    def _insert(
-        self, sql: sqlite3.Connection, new: str, user: str, name: str, size: int, digest: str, loaded: Loaded
-    ) -> None:
+    def insert(self, sql: sqlite3.Connection, about: Mapping[str, object], loaded: Loaded) -> None:
+        """Store a document that was read before. `about`: id, user, name, size, sha256, created_at."""
         ratio = characters_per_token(loaded.text, self._count_tokens)
         document = sql.execute(
             """INSERT INTO documents(id, user, name, kind, size, sha256, created_at, characters, tokens, sections)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (
-                new,
-                user,
-                name,
-                loaded.kind,
-                size,
-                digest,
-                time.time(),
-                len(loaded.text),
-                int(len(loaded.text) / ratio) + 1,
-                json.dumps([list(asdict(section).values()) for section in loaded.sections]),
-            ),
+               VALUES (:id, :user, :name, :kind, :size, :sha256, :created_at, :characters, :tokens, :sections)""",
+            {
+                **about,
+                "kind": loaded.kind,
+                "characters": len(loaded.text),
+                "tokens": int(len(loaded.text) / ratio) + 1,
+                "sections": json.dumps([list(asdict(section).values()) for section in loaded.sections]),
+            },
         ).lastrowid
         sql.execute("INSERT INTO document_texts(document, text) VALUES (?, ?)", (document, loaded.text))
         sql.executemany(
@@ -141,8 +145,10 @@ class Shelf:
             return place_of(_sections(row["sections"]), offset, count_lines)
 
     def tables(self, document_ids: Collection[str]) -> list[Table]:
-        """All tables of these documents, in the order given. Unknown ids have none."""
-        return [table for document_id in document_ids for table in self._tables(document_id)]
+        """All tables of these documents, in the order given, no two with the same name. Unknown ids have none."""
+        found = [table for document_id in document_ids for table in self._tables(document_id)]
+        names = column_names([table.name for table in found], len(found))
+        return [replace(table, name=name) for table, name in zip(found, names, strict=True)]
 
     def _by_digest(self, user: str, digest: str) -> Document | None:
         with self._db.read() as sql:
@@ -194,12 +200,32 @@ class Shelf:
         ]
 
 
-def _digest(name: str, data: bytes | Path) -> tuple[str, int]:
+def files_below(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """(name, path) of files and of everything in folders, except what is hidden."""
+    for path in paths:
+        if not path.is_dir():
+            yield path.name, path
+            continue
+        for inner in sorted(path.rglob("*")):
+            below = inner.relative_to(path)
+            if inner.is_file() and not any(part.startswith(".") for part in below.parts):
+                yield f"{path.name}/{below.as_posix()}", inner
+
+
+def display_name(given: str) -> str:
+    """The file's name; of a relative path (a folder that was added) all of it, without steps upward."""
+    path = PurePosixPath(given.replace("\\", "/"))
+    if path.is_absolute() or re.match("[A-Za-z]:", given):
+        return path.name or "document"
+    return "/".join(part for part in path.parts if part not in ("..", ".")) or "document"
+
+
+def _digest(name: str, data: bytes | Path) -> str:
     if not isinstance(data, Path):
-        return hashlib.sha256(data).hexdigest(), len(data)
+        return hashlib.sha256(data).hexdigest()
     try:
         with data.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), data.stat().st_size
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DocumentError(f"{name} could not be opened ({error.strerror}).") from error
 

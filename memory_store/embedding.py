@@ -45,7 +45,7 @@ class Embedder(Protocol):
         """Tokens of each text. Must be quick and must not load the model."""
 
     def load(self) -> None:
-        """Get ready; may take long. Raises EmbedderError."""
+        """Get ready; may take long the first time. Raises EmbedderError."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of unit length for each text, float32, whatever the text's length. Raises EmbedderError."""
@@ -108,6 +108,8 @@ class SentenceTransformerModel:
         ]
 
     def load(self) -> None:
+        if self._model is not None:
+            return
         try:
             from sentence_transformers import SentenceTransformer
             from transformers.utils import logging as transformers_logging
@@ -172,6 +174,8 @@ class MiniLM(SentenceTransformerModel):
         )
 
     def load(self) -> None:
+        if self._model is not None:
+            return
         weights = self._folder / "model.safetensors"
         try:
             with weights.open("rb") as file:

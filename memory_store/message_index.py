@@ -51,6 +51,18 @@ def index_message(sql: sqlite3.Connection, seq: int) -> None:
         )
 
 
+def quotations_of(sql: sqlite3.Connection, seq: int) -> list[int]:
+    """The messages whose entries may quote this one: its next of kin up and down, in all versions."""
+    found: list[int] = []
+    level = [seq]
+    for _ in range(REACH):
+        marks = ", ".join("?" * len(level))
+        level = [int(row[0]) for row in sql.execute(f"SELECT seq FROM messages WHERE parent IN ({marks})", level)]
+        found += level
+    row = sql.execute(_UP, (seq,)).fetchone()
+    return found + [int(near["seq"]) for near in _earlier(sql, row)]
+
+
 def text_to_embed(row: sqlite3.Row) -> str:
     """What the vector of a message is made from. A bare "Thanks, Mel!" would match every question about Mel: the date
     before it dilutes such short turns."""

@@ -111,6 +111,15 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Added:
+    """What became of one file of several: the document, or the sentence that says why not."""
+
+    name: str
+    document: Document | None
+    error: str | None
+
+
+@dataclass(frozen=True)
 class Passage:
     """A stretch of a document that answers a search: `text == document.text[start:end]`."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from memory_store.conversations import neighbours_of
 from memory_store.database import Database
 from memory_store.fusion import fuse
-from memory_store.keywords import match_any
+from memory_store.keywords import match_any, words
 from memory_store.moments import Moment, epoch
 from memory_store.records import Passage, Recall
 
@@ -191,10 +191,22 @@ def search_passages(
                     end=row["end"],
                     text=row["text"],
                     score=score,
-                    place=place(row["id"], row["start"]),
+                    place=place(row["id"], row["start"] + _focus(row["text"], query)),
                 )
             )
     return found
+
+
+def _focus(text: str, query: str) -> int:
+    """Offset of the line of a passage with the most words of the query: its page or row is the one to look at."""
+    wanted = {word[:5] for word in words(query)}  # near enough to a stem
+    best, most, offset = 0, 0, 0
+    for line in text.splitlines(keepends=True):
+        count = len(wanted.intersection(word[:5] for word in words(line, most=1000)))
+        if count > most:
+            best, most = offset, count
+        offset += len(line)
+    return best
 
 
 def _passages_by_words(sql: sqlite3.Connection, query: str, scope: Scope) -> list[int]:

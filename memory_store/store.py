@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Mapping
+import shutil
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from memory_store import transfer
 from memory_store.conversations import ROOT, Conversations, clean
 from memory_store.database import Database
-from memory_store.documents import Progress, Shelf
+from memory_store.documents import Progress, Shelf, files_below
 from memory_store.embedding import Embedder, choose, estimate_tokens
-from memory_store.errors import StoreError
+from memory_store.errors import DocumentError, StoreError
 from memory_store.indexer import CHUNKS, MESSAGES, Indexer
 from memory_store.lock import FolderLock
 from memory_store.moments import Moment
 from memory_store.records import (
+    Added,
     Conversation,
     ConversationHit,
     Document,
@@ -34,8 +36,7 @@ from memory_store.retrieval import (
     recall,
     search_passages,
 )
-
-log = logging.getLogger(__name__)
+from memory_store.transfer import Imported
 
 __all__ = ["ROOT", "MemoryStore"]
 
@@ -72,6 +73,7 @@ class MemoryStore:
             raise
         self._conversations = Conversations(self._db)
         self._shelf = Shelf(self._db, model.count_tokens if model else estimate_tokens)
+        self._embedder, self._chroma_url = model, chroma_url
         self._indexer = Indexer(self._db, model, self.data_dir / "index", chroma_url)
         if self._indexer.pending():
             self._indexer.wake()
@@ -156,6 +158,16 @@ class MemoryStore:
         if self._conversations.update_message(message_id, text, status, metadata):
             self._indexer.wake()
 
+    def delete_message(self, message_id: str) -> None:
+        """Remove one message from the database, the indexes and the disk; what follows it now follows its parent.
+
+        Raises NotFound.
+        """
+        seq, user = self._conversations.delete_message(message_id)
+        self._db.scrub()
+        self._indexer.forget(MESSAGES, user, [seq])
+        self._indexer.wake()
+
     def message(self, message_id: str) -> Message | None:
         return self._conversations.message(message_id)
 
@@ -223,6 +235,18 @@ class MemoryStore:
         self._indexer.wake()
         return document
 
+    def add_files(
+        self, paths: Iterable[Path], *, user: str = "local", progress: Progress | None = None
+    ) -> list[Added]:
+        """Add files and whole folders (hidden ones are left out), one after the other; a failing file fails alone."""
+        added = []
+        for name, path in files_below(paths):
+            try:
+                added.append(Added(name, self.add_document(name, path, user=user, progress=progress), None))
+            except DocumentError as error:
+                added.append(Added(name, None, str(error)))
+        return added
+
     def documents(self, *, user: str = "local") -> list[Document]:
         """Newest first. Their texts are not loaded."""
         return self._shelf.all(user)
@@ -283,6 +307,23 @@ class MemoryStore:
             bytes_on_disk=sum(path.stat().st_size for path in self.data_dir.rglob("*") if path.is_file()),
             problem=self._indexer.problem,
         )
+
+    def export_all(self, path: str | Path) -> None:
+        """Write everything of all users into one file. Raises StoreError when it cannot be written."""
+        transfer.export_all(self._db, Path(path))
+
+    def import_all(self, path: str | Path) -> Imported:
+        """Add what an export holds and this store does not, all or nothing. Raises StoreError when it is no export."""
+        imported = transfer.import_all(self._db, self._shelf, Path(path))
+        self._indexer.wake()
+        return imported
+
+    def erase_all(self) -> None:
+        """Delete everything of all users, here and on the disk. There is no way back."""
+        self._indexer.close()
+        self._db.erase()
+        shutil.rmtree(self.data_dir / "index", ignore_errors=True)
+        self._indexer = Indexer(self._db, self._embedder, self.data_dir / "index", self._chroma_url)
 
     def close(self) -> None:
         """Stop the background work and give the folder free. What is not embedded yet continues at the next start."""

@@ -33,14 +33,7 @@ def load_file(
 
     Raises DocumentError with one sentence about what is wrong with the file.
     """
-    size = data.stat().st_size if isinstance(data, Path) else len(data)
-    if size == 0:
-        raise DocumentError(f"{name} is empty.")
-    if size > limits.file_bytes:
-        raise DocumentError(
-            f"{name} is too large: {_megabytes(size)} MB, and the limit is {_megabytes(limits.file_bytes)} MB. "
-            "Split it, or upload the part you need."
-        )
+    check_size(name, data, limits)
     with tempfile.TemporaryDirectory(prefix="localrlm-load-", ignore_cleanup_errors=True) as folder:
         scratch = Path(folder)
         source = scratch / "source"
@@ -50,6 +43,24 @@ def load_file(
             source.write_bytes(data)
         _run(name, source, scratch, limits, progress)
         return _read(name, scratch / "result.json", limits)
+
+
+def check_size(name: str, data: bytes | Path, limits: LoadLimits = DEFAULT) -> int:
+    """The file's size in bytes. Raises DocumentError when it is empty, too large or cannot be opened."""
+    try:
+        if isinstance(data, Path) and not data.is_file():
+            raise DocumentError(f"{name} is not a file.")
+        size = data.stat().st_size if isinstance(data, Path) else len(data)
+    except OSError as error:
+        raise DocumentError(f"{name} could not be opened ({error.strerror}).") from error
+    if size == 0:
+        raise DocumentError(f"{name} is empty.")
+    if size > limits.file_bytes:
+        raise DocumentError(
+            f"{name} is too large: {_megabytes(size)} MB, and the limit is {_megabytes(limits.file_bytes)} MB. "
+            "Split it, or upload the part you need."
+        )
+    return size
 
 
 def _run(

@@ -1,10 +1,13 @@
-"""Plain text in whatever encoding, Markdown (headings become sections) and source code."""
+"""Plain text in whatever encoding, Markdown (headings become sections), JSON and source code."""
 
 from __future__ import annotations
 
 import codecs
+import json
 import re
+from contextlib import suppress
 
+from memory_store.loaders.limits import LoadLimits
 from memory_store.loaders.result import Loaded, Unreadable
 from memory_store.records import Section
 
@@ -55,14 +58,23 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def load_plain(name: str, data: bytes) -> Loaded:
+def load_plain(name: str, data: bytes, limits: LoadLimits) -> Loaded:
     """Source code and plain text, as they are."""
     return Loaded("text", decode(data))
 
 
-def load_markdown(name: str, data: bytes) -> Loaded:
+def load_markdown(name: str, data: bytes, limits: LoadLimits) -> Loaded:
     text = decode(data)
     return Loaded("markdown", text, headings(text))
+
+
+def load_json(name: str, data: bytes, limits: LoadLimits) -> Loaded:
+    """JSON and JSON lines. What was written without line ends is laid out; what is no JSON stays text."""
+    text = decode(data)
+    if len(text) > 2000 * (text.count("\n") + 1):
+        with suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text), indent=1, ensure_ascii=False)
+    return Loaded("json", text)
 
 
 def headings(text: str) -> list[Section]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from memory_store.records import Cell, Section, Table
+
+Say = Callable[[str, float], None]  # progress: a sentence and a share of 1
 
 
 class Unreadable(Exception):
@@ -28,21 +32,18 @@ class Loaded:
     def load(line: str) -> Loaded:
         """Raises KeyError, TypeError or ValueError when the worker sent something else."""
         raw = json.loads(line)
+        sections = [Section(*_section(list(item.values()))) for item in raw["sections"]]
+        tables = [_table(str(t["name"]), t["columns"], t["rows"]) for t in raw["tables"]]
+        return Loaded(str(raw["kind"]), str(raw["text"]), sections, tables)
+
+    @staticmethod
+    def restore(document: Mapping[str, Any], tables: Iterable[Mapping[str, Any]]) -> Loaded:
+        """From the rows of an export. Raises KeyError, TypeError or ValueError when they are something else."""
         return Loaded(
-            kind=str(raw["kind"]),
-            text=str(raw["text"]),
-            sections=[
-                Section(str(s["kind"]), str(s["label"]), int(s["start"]), int(s["end"]), int(s["level"]))
-                for s in raw["sections"]
-            ],
-            tables=[
-                Table(
-                    str(t["name"]),
-                    tuple((str(name), str(kind)) for name, kind in t["columns"]),
-                    [tuple(_cell(cell) for cell in row) for row in t["rows"]],
-                )
-                for t in raw["tables"]
-            ],
+            str(document["kind"]),
+            str(document["text"]),
+            [Section(*_section(item)) for item in json.loads(document["sections"])],
+            [_table(str(t["name"]), json.loads(t["columns"]), json.loads(t["rows"])) for t in tables],
         )
 
 
@@ -65,6 +66,19 @@ class TextBuilder:
 
     def text(self) -> str:
         return "".join(self._pieces)
+
+
+def _section(item: Sequence[Any]) -> tuple[str, str, int, int, int]:
+    kind, label, start, end, level = item
+    return str(kind), str(label), int(start), int(end), int(level)
+
+
+def _table(name: str, columns: Iterable[Any], rows: Iterable[Any]) -> Table:
+    return Table(
+        name,
+        tuple((str(column), str(kind)) for column, kind in columns),
+        [tuple(_cell(cell) for cell in row) for row in rows],
+    )
 
 
 def _cell(value: object) -> Cell:

@@ -17,8 +17,13 @@ def main() -> int:
     job = json.loads(sys.stdin.buffer.read())
     limits = LoadLimits(**job["limits"])
     limit_from_inside(limits.memory_bytes, limits.seconds)
+    progress, sys.stdout = sys.stdout, sys.stderr  # libraries that print must not be taken for progress
+
+    def say(what: str, share: float) -> None:
+        print(f"{what}\t{share:.4f}", file=progress, flush=True)
+
     try:
-        loaded = load(job["name"], Path(job["source"]), limits)
+        loaded = load(job["name"], Path(job["source"]), limits, say)
         if len(loaded.text) > limits.characters:
             raise Unreadable(f"It holds more than {limits.characters:,} characters of text. Split it.")
         if not loaded.text.strip():
