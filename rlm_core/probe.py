@@ -25,8 +25,9 @@ from rlm_core.run import Run
 
 log = logging.getLogger(__name__)
 
-PROBE_VERSION = 1
-REPLY_TOKENS = 400
+PROBE_VERSION = 2
+CODE_TOKENS = 256
+PLAN_TOKENS = 400
 RIGHT_TO_PASS = 2
 
 _CONTEXT = "\n".join(
@@ -53,11 +54,12 @@ from the results of the sub-tasks in depends_on). Reply as JSON:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a model showed. ``code_right`` counts the REPL tasks it got right, of 3."""
+    """What a model showed. ``code_right`` counts the REPL tasks it got right, of the ``code_tried`` it was given."""
 
     model: str
     digest: str
     code_right: int
+    code_tried: int
     writes_code: bool
     follows_schema: bool
 
@@ -71,7 +73,7 @@ class Capabilities:
     @property
     def sentence(self) -> str:
         """In words, for Settings."""
-        did = f"{self.model} solved {self.code_right} of {len(_TASKS)} small tasks with code"
+        did = f"{self.model} solved {self.code_right} of {self.code_tried} small tasks with code"
         if self.writes_code:
             return f"{did}: long material is worked on in the REPL."
         if self.follows_schema:
@@ -105,12 +107,15 @@ class CapabilityProbe:
         async with ReplSession(
             context=_CONTEXT, limits=ReplLimits(seconds=5, memory_mb=256, output_chars=2_000)
         ) as repl:
-            right = 0
+            right = tried = 0
             for task, expected in _TASKS:
                 right += await self._solves(run, repl, task, expected)
+                tried += 1
+                if right + len(_TASKS) - tried < RIGHT_TO_PASS:
+                    break
         writes_code = right >= RIGHT_TO_PASS
         follows_schema = writes_code or await self._plans(run)
-        return Capabilities(model, digest, right, writes_code, follows_schema)
+        return Capabilities(model, digest, right, tried, writes_code, follows_schema)
 
     async def _solves(self, run: Run, repl: ReplSession, task: str, expected: str) -> bool:
         prompt = _CODE_PROMPT.format(task=task)
@@ -119,7 +124,7 @@ class CapabilityProbe:
             "tools",
             "probe",
             [ChatMessage("user", prompt)],
-            max_tokens=REPLY_TOKENS,
+            max_tokens=CODE_TOKENS,
             temperature=0.0,
         )
         for cell in parse_reply(reply.text).cells:
@@ -136,7 +141,7 @@ class CapabilityProbe:
                 "probe",
                 [ChatMessage("user", _PLAN_PROMPT)],
                 schema=PLAN_SCHEMA,
-                max_tokens=REPLY_TOKENS,
+                max_tokens=PLAN_TOKENS,
                 temperature=0.0,
             )
             plan = parse_plan(without_thinking(reply.text))
