@@ -63,11 +63,13 @@ class ModelCalls:
         self.router = router
         self.estimator = estimator
         self._speeds: dict[str, Speed] = {}
+        self._noticed: set[str] = set()
 
     async def assign(self, run: Run, role: Role, model: str | None = None) -> Assignment:
         """The model and the window that a call in this role would have; ``model`` overrules the roles."""
         assignment = await self.router.assign(role, model=model or run.model)
-        if assignment.notice:
+        if assignment.notice and assignment.notice not in self._noticed:
+            self._noticed.add(assignment.notice)
             run.warn("model_missing", assignment.notice)
         return assignment
 
