@@ -1,0 +1,44 @@
+"""A warm spare worker, so that a session starts in milliseconds."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from rlm_core.repl.launch import BOOT
+from rlm_core.repl.process import WorkerProcess
+
+
+class WorkerPool:
+    """Owns one spare worker. Give the same pool to all sessions of an application; close it at the end.
+
+    ``script`` is the worker's entry point (tests put another one in its place).
+    """
+
+    def __init__(self, script: Path = BOOT) -> None:
+        self._script = script
+        self._lock = threading.Lock()
+        self._closed = False
+        self._spare: WorkerProcess | None = WorkerProcess(script)
+
+    def take(self) -> WorkerProcess:
+        """The spare worker (or a new one); the next spare starts at once in the background."""
+        with self._lock:
+            spare = self._spare
+            self._spare = None if self._closed else WorkerProcess(self._script)
+        return spare if spare is not None and spare.alive else WorkerProcess(self._script)
+
+    async def close(self) -> None:
+        """End the spare worker."""
+        with self._lock:
+            self._closed = True
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.kill()
+            await spare.ended()
+
+    async def __aenter__(self) -> WorkerPool:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
