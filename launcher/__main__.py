@@ -59,9 +59,7 @@ def start(arguments: list[str]) -> int:
             say(graphics.describe())
             ollama.make_ready(places, interactive=is_interactive())
         app = running.start(places, arguments)
-        running.wait_until_it_answers(places, app)
-        lock.release()
-        code = running.follow(places, app)
+        code = running.follow(places, app, when_it_answers=lock.release)
     if ollama.stop(places):
         say("Ollama, which was started for LocalRLM, has ended too.")
     return code

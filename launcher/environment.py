@@ -79,10 +79,11 @@ def install(places: Places, name: str, *, alone: bool) -> None:
     command += [] if sys.stdout.isatty() else ["--progress-bar", "off", "--quiet"]
     places.install_log.unlink() if places.install_log.exists() else None
     if subprocess.call(command, cwd=str(places.project)) != 0:
-        raise LaunchError(_explain(places, name))
+        raise LaunchError(explain(places, name))
 
 
-def _explain(places: Places, name: str) -> str:
+def explain(places: Places, name: str) -> str:
+    """Why pip failed, from its log, in a sentence with what to do."""
     log = (
         places.install_log.read_text(encoding="utf-8", errors="replace")
         if places.install_log.exists()
@@ -149,7 +150,11 @@ def _works(python: Path) -> bool:
         return False
     try:
         run = subprocess.run(
-            [str(python), "-c", "import pip, sys; sys.exit(sys.version_info < (3, 11))"],
+            [
+                str(python),
+                "-c",
+                "import sys, importlib.util as u; sys.exit(sys.version_info < (3, 11) or not u.find_spec('pip'))",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -9,13 +9,12 @@ import time
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from launcher import http, processes
 from launcher.places import Places
 from launcher.sentences import LaunchError, say
 
-SECONDS_TO_ANSWER = 180
 SECONDS_TO_END = 30
 
 
@@ -92,27 +91,21 @@ def start(places: Places, arguments: Sequence[str]) -> Any:
     return processes.start_with_us(command, folder=str(places.project), environment=environment)
 
 
-def wait_until_it_answers(places: Places, app: Any, *, seconds: float = SECONDS_TO_ANSWER) -> bool:
-    """Whether the page answers within ``seconds``; False at once when the app ends before."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and app.poll() is None:
-        if running_url(places):
-            return True
-        time.sleep(0.3)
-    return False
+def follow(places: Places, app: Any, *, when_it_answers: Callable[[], None]) -> int:
+    """Wait for the app's end, end it when somebody asks (Ctrl-C here, or the stop script), return its exit code.
 
-
-def follow(places: Places, app: Any) -> int:
-    """Wait for the app's end, end it when somebody asks (Ctrl-C here, or the stop script), return its exit code."""
-    asked = False
-    while True:
+    ``when_it_answers`` is called once, as soon as its page does.
+    """
+    asked, answered = False, False
+    while app.poll() is None:
         try:
-            while app.poll() is None:
-                if not asked and places.stop_request.exists():
-                    asked = True
-                    processes.ask_to_end(app)
-                time.sleep(0.2)
-            break
+            if not answered and running_url(places):
+                answered = True
+                when_it_answers()
+            if not asked and places.stop_request.exists():
+                asked = True
+                processes.ask_to_end(app)
+            time.sleep(0.2)
         except KeyboardInterrupt:
             asked = True
             if os.name == "nt":  # elsewhere the terminal has told the app already
