@@ -81,12 +81,12 @@ class ModelCalls:
         """Tokens that any prompt has to leave free."""
         return min(512, window // 6)
 
-    async def prompt_chars(self, run: Run, role: Role, *, reply_tokens: int = 0) -> int:
-        """How many characters a single prompt in this role may have."""
+    async def prompt_chars(self, run: Run, role: Role, *, reply_tokens: int = 0, like: str = "") -> int:
+        """How many characters a single prompt in this role may have, when it is made of text like ``like``."""
         assignment = await self.assign(run, role)
         free = max(reply_tokens, self.smallest_reply(assignment.window))
         tokens = int((assignment.window - free) / SAFETY) - 64
-        return self.estimator.chars(tokens, assignment.model)
+        return self.estimator.chars(tokens, assignment.model, like=like)
 
     async def call(
         self,
