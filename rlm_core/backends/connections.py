@@ -49,15 +49,17 @@ class PerLoop(Generic[T]):
             await closing(mine)
 
 
-def http_client(base_url: str, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
-    """A client that keeps connections alive and has room for many calls at once."""
+def http_client(
+    base_url: str, headers: dict[str, str] | None = None, *, keep_alive: bool = True
+) -> httpx.AsyncClient:
+    """A client that has room for many calls at once; ``keep_alive`` says whether it uses a connection again."""
     return httpx.AsyncClient(
         base_url=base_url,
         headers=headers,
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64 if keep_alive else 0),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 import shutil
 import signal
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rlm_core.backends.base import BackendStatus
 from rlm_core.backends.ollama_client import OllamaBackend
@@ -50,6 +52,8 @@ class OllamaProcess:
         status = await self._backend.status()
         if status.running:
             return status
+        if not _is_here(self._backend.base_url):
+            raise BackendError(f"Ollama at {self._backend.base_url} is on another computer: start it there.")
         program = shutil.which("ollama")
         if program is None:
             raise BackendError(
@@ -105,6 +109,14 @@ class OllamaProcess:
         if self._log_file is None or not self._log_file.exists():
             return ""
         return "It last wrote: " + self._log_file.read_text("utf-8", "replace")[-LOG_TAIL:].strip()
+
+
+def _is_here(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

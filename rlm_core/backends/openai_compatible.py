@@ -155,6 +155,9 @@ class OpenAIBackend:
                     await response.aclose()
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 raise _TryAgain(BackendNotRunning(self._not_running())) from None
+            except httpx.RemoteProtocolError:
+                # Some servers close a kept connection when the next request is on its way already.
+                raise _TryAgain(StreamDropped(self._dropped(0))) from None
             except httpx.TransportError as error:
                 raise StreamDropped(self._dropped(0)) from error
             if response.status_code == 400 and self._learn(error_text(text), options):
