@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from rlm_core.errors import MaterialError
+from rlm_core.headings import Headings
 from rlm_core.repl.passages import PassageIndex
 
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of the context: ``Context.text[start:end]``, never across two documents."""
+    """A stretch of the context: ``Context.text[start:end]``, never across two documents. ``heading`` is what it stands
+    under in its document."""
 
     start: int
     end: int
     text: str
     score: float = 0.0
+    heading: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Context:
         self.parts = tuple(parts)
         self.text = texts[0] if len(texts) == 1 else "".join(texts)
         self._starts = [part.start for part in parts]
+        self._headings_of: dict[int, Headings] = {}
 
     def __len__(self) -> int:
         return len(self.text)
@@ -122,31 +126,39 @@ class Context:
                 if end < part.end:
                     end = self._good_cut(start, end)
                 if self.text[start:end].strip():
-                    pieces.append(Piece(start, end, self.text[start:end]))
+                    pieces.append(self.piece(start, end))
                 start = end
         return pieces
+
+    def piece(self, start: int, end: int, score: float = 0.0) -> Piece:
+        """The stretch between two offsets, with the headings that it stands under."""
+        number = bisect_right(self._starts, start) - 1
+        heading = ""
+        if number >= 0 and start < self.parts[number].end:
+            heading = " / ".join(self._headings(number).above(start - self.parts[number].start))
+        return Piece(start, end, self.text[start:end], score, heading)
 
     def search(self, query: str, k: int) -> list[Piece]:
         """The ``k`` passages that fit ``query`` best by keywords, best first."""
         hits = self._index.search(query, k)
-        found = (self.source(hit.start, hit.end) and hit for hit in hits)
-        return [Piece(hit.start, hit.end, hit.text, hit.score) for hit in found if hit]
+        return [self.piece(hit.start, hit.end, hit.score) for hit in hits if self.source(hit.start, hit.end)]
 
     def at(self, document_id: str, start: int, end: int, score: float = 0.0) -> Piece | None:
         """The piece for offsets inside a stored document; None when that document is not part of the context."""
         for part in self.parts:
             if part.material.document_id == document_id:
-                return Piece(
-                    part.start + start,
-                    part.start + end,
-                    self.text[part.start + start : part.start + end],
-                    score,
-                )
+                return self.piece(part.start + start, part.start + end, score)
         return None
 
     @cached_property
     def _index(self) -> PassageIndex:
         return PassageIndex(self.text)
+
+    def _headings(self, number: int) -> Headings:
+        if number not in self._headings_of:
+            material = self.parts[number].material
+            self._headings_of[number] = Headings(material.text, header_row=len(material.tables) == 1)
+        return self._headings_of[number]
 
     def _good_cut(self, start: int, end: int) -> int:
         """The end of a paragraph, else of a line, else of a sentence, else of a word, in the second half of a piece."""

@@ -72,7 +72,7 @@ class TokenEstimator:
     def chars(self, tokens: int, model: str = "", *, like: str = "") -> int:
         """How many characters fit into ``tokens``: of a text like ``like``, or of plain prose."""
         density = len(like) / base_estimate(like) if like else CHARS_PER_TOKEN
-        return max(0, int(tokens / self.factor(model) * min(CHARS_PER_TOKEN, density)))
+        return max(0, int(tokens / self.factor(model) * density))
 
     def learn(self, model: str, messages: Sequence[ChatMessage], reported: int) -> None:
         """Take in the count that a server reported for a prompt it was sent.
