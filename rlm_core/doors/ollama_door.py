@@ -21,11 +21,11 @@ from rlm_core.doors.foreign import Said
 from rlm_core.doors.guest import MODELS, RLM, Guest, ask_for
 from rlm_core.doors.house import TheHouse, User
 from rlm_core.doors.outcome import Outcome
-from rlm_core.doors.problems import answer as problem
 from rlm_core.doors.schemas import LARGEST_CONTEXT
 from rlm_core.errors import BackendError
 from rlm_core.events import ThinkingEvent, TokenEvent
 from rlm_core.jobs import Job
+from rlm_core.security.refusal import error_response
 
 router = APIRouter(prefix="/api", tags=["Ollama-compatible"])
 
@@ -145,7 +145,7 @@ async def chat(wish: OllamaChatRequest, house: TheHouse, user: User, request: Re
     await guest.until_done_or_gone(job, request)
     outcome = Outcome.of(job.events)
     if outcome.nothing_but_an_error:
-        return problem(request, 503, outcome.error or "")
+        return error_response(request.url.path, 503, outcome.error or "")
     return JSONResponse(_last(outcome, wish.model, outcome.text, started))
 
 

@@ -19,11 +19,11 @@ from rlm_core.doors.foreign import Said
 from rlm_core.doors.guest import MODELS, Guest, ask_for, content_text
 from rlm_core.doors.house import TheHouse, User
 from rlm_core.doors.outcome import Outcome, now, with_heartbeat
-from rlm_core.doors.problems import answer as problem
 from rlm_core.doors.schemas import LARGEST_CONTEXT, Id
 from rlm_core.errors import BackendError
 from rlm_core.events import ThinkingEvent, TokenEvent
 from rlm_core.jobs import Job
+from rlm_core.security.refusal import error_response
 
 router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
 
@@ -131,7 +131,7 @@ async def models(house: TheHouse, user: User) -> ModelList:
 async def model(name: str, house: TheHouse, user: User, request: Request) -> ModelEntry | Response:
     """One model by name."""
     found = (entry for entry in (await models(house, user)).data if entry.id == name)
-    return next(found, None) or problem(request, 404, f"There is no model '{name}'.", "model")
+    return next(found, None) or error_response(request.url.path, 404, f"There is no model '{name}'.", "model")
 
 
 @router.post(
@@ -158,7 +158,7 @@ async def chat_completions(
     await guest.until_done_or_gone(job, request)
     outcome = Outcome.of(job.events)
     if outcome.nothing_but_an_error:
-        return problem(request, 503, outcome.error or "")
+        return error_response(request.url.path, 503, outcome.error or "")
     return JSONResponse(
         Completion(
             id=f"chatcmpl-{job.message_id}",

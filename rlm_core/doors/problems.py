@@ -26,6 +26,7 @@ from rlm_core.errors import (
 )
 from rlm_core.jobs import ConversationBusy
 from rlm_core.security import AccountsError
+from rlm_core.security.refusal import error_response
 
 log = logging.getLogger(__name__)
 
@@ -66,42 +67,25 @@ def first_problem(errors: Sequence[Any]) -> Problem:
     return Problem(detail=f"'{field}': {first['msg']}." if field else f"{first['msg']}.", field=field or None)
 
 
-def answer(
-    request: Request, status: int, text: str, field: str | None = None, **headers: str
-) -> JSONResponse:
-    """An error in the shape of the protocol that the path belongs to."""
-    path = request.url.path
-    body: dict[str, Any]
-    if path.startswith("/v1/"):
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        code = {401: "invalid_api_key", 404: "not_found", 409: "busy"}.get(status)
-        body = {"error": {"message": text, "type": kind, "param": field, "code": code}}
-    elif path.startswith("/api/"):
-        body = {"error": text}
-    else:
-        body = Problem(detail=text, field=field).model_dump()
-    return JSONResponse(body, status, headers or None)
-
-
 async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     problem = first_problem(error.errors())
-    return answer(request, 422, problem.detail, problem.field)
+    return error_response(request.url.path, 422, problem.detail, problem.field)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     sentence = {404: "There is nothing here.", 405: "This address does not take that method."}
     text = sentence.get(error.status_code, str(error.detail))
-    return answer(request, error.status_code, text, **dict(error.headers or {}))
+    return error_response(request.url.path, error.status_code, text, headers=error.headers)
 
 
 async def _known(request: Request, error: Exception) -> JSONResponse:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     field = error.field if isinstance(error, SettingsError) else None
-    return answer(request, status, str(error), field)
+    return error_response(request.url.path, status, str(error), field)
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed in an unforeseen way", request.method, request.url.path, exc_info=error)
-    return answer(request, 500, INTERNAL)
+    return error_response(request.url.path, 500, INTERNAL)

@@ -85,11 +85,13 @@ def home(ollama: ScriptedOllama, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def owner(home: Home) -> Iterator[httpx.Client]:
-    with home.log_in() as client:
-        yield client
+    client = home.log_in()
+    yield client
+    client.close()
 
 
 @pytest.fixture
 def anna(home: Home) -> Iterator[httpx.Client]:
-    with home.log_in("anna", "annas-own-password") as client:
-        yield client
+    client = home.log_in("anna", "annas-own-password")
+    yield client
+    client.close()

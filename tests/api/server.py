@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import uvicorn
 
@@ -14,6 +16,8 @@ from rlm_core import RLMEngine, Settings
 from rlm_core.api import create_app
 from rlm_core.jobs import Jobs
 from rlm_core.security import Access
+
+T = TypeVar("T")
 
 
 class _Server(uvicorn.Server):
@@ -83,7 +87,12 @@ class RunningApp:
         finally:
             self._started.set()
 
+    def in_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for something that belongs to the application's event loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self.store = MemoryStore(self.folder, embedder=None)
         self.engine = RLMEngine(self.settings, data_dir=self.folder, store=self.store)
         self.jobs = Jobs(self.engine)
