@@ -6,20 +6,28 @@ tool-call JSON, bare code. What decides between possible readings is whether the
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import textwrap
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from rlm_core.code_shape import code_in_prose, compiles, finishes_with_literals, is_empty, looks_meant
+
+__all__ = ["ParsedReply", "compiles", "parse_reply", "without_thinking"]
+
 CODE_LABELS = frozenset({"", "repl", "python", "py", "python3", "ipython", "code", "tool_code"})
-FINISHING = frozenset({"FINAL", "FINAL_VAR"})
+CALL_LABELS = frozenset({"json", "tool_call", "tool", "function_call"})
+MOST_ENDS = 50
+"""So many places are tried as the end of one block."""
 
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n`]*$")
-_THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
-_THINKING_END = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_ONE_LINE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*((?:[\w+-]+[ \t]+)?)([^\n`]+?)[ \t]*\1[ \t]*$")
+_QUOTED_LINE = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
+_THINKING = re.compile(
+    r"^[ \t]*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE | re.MULTILINE
+)
+_THINKING_END = re.compile(r"\A.*</think(?:ing)?>(?![\"'\\)\]{|])", re.DOTALL | re.IGNORECASE)
 _TOOL_TAG = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
 _TEXT_FINAL = re.compile(r"^[ \t]*(FINAL|FINAL_VAR)\((.*)\)[ \t.]*$", re.DOTALL | re.MULTILINE)
 _CODE_KEYS = ("code", "python", "script", "source", "input")
@@ -28,9 +36,9 @@ _CODE_KEYS = ("code", "python", "script", "source", "input")
 @dataclass(frozen=True)
 class ParsedReply:
     """``cells`` run one after the other, until one raises. ``kept`` is the part of the reply that stays in the history:
-    up to the last cell, because what a model writes behind its code are imagined outputs. ``text_final`` is an answer
-    given as text (``FINAL(...)`` alone on its line) by a reply without any code: (tag, inside). ``problem`` says what
-    is wrong with a reply that has nothing to run."""
+    up to the last cell, because what a model writes behind its code are imagined outputs. ``dropped_final`` says that
+    this part held an answer. ``text_final`` is an answer given as text (``FINAL(...)`` alone on its line) by a reply
+    without any code: (tag, inside). ``problem`` says what is wrong with a reply that has nothing to run."""
 
     cells: tuple[str, ...]
     kept: str
@@ -45,41 +53,27 @@ def parse_reply(reply: str) -> ParsedReply:
     if not text.strip():
         thought = bool(reply.strip())
         return ParsedReply((), "", problem="it held only thinking" if thought else "it was empty")
-    fenced, broken = _fenced_cells(text)
-    if fenced:
-        return _in_order(text, fenced)
-    called = _tool_call(text)
+    blocks = _blocks(text)
+    if blocks.cells:
+        return _in_order(text, blocks.cells)
+    whole = text.strip()
+    called = None if looks_meant(whole) else _tool_call(blocks.outside)
     if called is not None:
-        return ParsedReply((called,), text.strip())
-    final = _text_final(text)
+        return ParsedReply((called,), whole)
+    final = _text_final(blocks.outside) or _text_final(blocks.broken or "")
     if final is not None:
-        return ParsedReply((), text.strip(), text_final=final)
-    bare = _bare_code(text)
-    if bare is not None:
-        return ParsedReply((bare,), text.strip())
-    if broken is not None:
-        return ParsedReply((broken,), text.strip())
-    return ParsedReply((), text.strip(), problem="it held no code")
+        return ParsedReply((), whole, text_final=final)
+    code = code_in_prose(blocks.outside) or blocks.broken
+    if code is not None:
+        return ParsedReply((code,), whole)
+    return ParsedReply((), whole, problem="it held no code")
 
 
 def without_thinking(text: str) -> str:
     """The reply without ``<think>…</think>``, also when the opening tag stands in the chat template or the closing
-    one never came."""
+    one never came. Tags inside a line of code are left alone."""
     text = _THINKING.sub("", text)
     return _THINKING_END.sub("", text)
-
-
-def compiles(code: str) -> bool:
-    """Whether Python's parser takes it (``await`` at top level included)."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(
-                code, "<cell>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-            )
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -88,65 +82,100 @@ class _Cell:
     end: int
 
 
+@dataclass(frozen=True)
+class _Blocks:
+    """``broken`` is the first block that is marked as code but does not compile, ``outside`` the text without blocks."""
+
+    cells: list[_Cell]
+    broken: str | None
+    outside: str
+
+
 def _in_order(text: str, cells: list[_Cell]) -> ParsedReply:
-    """Several blocks run in order, but a later one that ends the run with words written before any output was seen
-    does not: its model imagined the output."""
+    """Several blocks run in order, but an answer written out behind the first of them does not count: its model
+    imagined the output."""
     kept: list[_Cell] = []
+    dropped = False
     for cell in cells:
-        if kept and _finishes_with_literals(cell.code):
-            return ParsedReply(
-                tuple(cell.code for cell in kept), text[: kept[-1].end].strip(), dropped_final=True
-            )
+        if kept and finishes_with_literals(cell.code):
+            dropped = True
+            break
         kept.append(cell)
-    return ParsedReply(tuple(cell.code for cell in kept), text[: kept[-1].end].strip())
+    end = kept[-1].end
+    dropped = dropped or _TEXT_FINAL.search(text, end) is not None
+    return ParsedReply(tuple(cell.code for cell in kept), text[:end].strip(), dropped_final=dropped)
 
 
-def _fenced_cells(text: str) -> tuple[list[_Cell], str | None]:
-    """The runnable fenced blocks, and the first block that looks like code but does not compile."""
+def _blocks(text: str) -> _Blocks:
+    """The fenced blocks of a reply."""
     lines = text.splitlines(keepends=True)
     offsets = [0]
     for line in lines:
         offsets.append(offsets[-1] + len(line))
     cells: list[_Cell] = []
+    outside: list[str] = []
     broken: str | None = None
     number = 0
     while number < len(lines):
-        opening = _FENCE.match(lines[number].rstrip("\n"))
-        if opening is None:
+        line = lines[number].rstrip()
+        if (whole := _ONE_LINE.match(line)) is not None:
+            code = _one_line(whole[2].strip(), whole[3])
+            if code is not None:
+                cells.append(_Cell(code, offsets[number + 1]))
             number += 1
             continue
-        fence, label = opening[1], opening[2].lower()
-        code, after = _block(lines, number + 1, fence)
-        if label in CODE_LABELS and code.strip():
-            if compiles(code) and (label or _looks_like_code(code)):
-                cells.append(_Cell(code, offsets[after]))
-            elif label and broken is None:
-                broken = code
-        elif label == "json" and (called := _tool_call(code)) is not None:
-            cells.append(_Cell(called, offsets[after]))
-        number = after
-    return cells, broken
+        opening = _FENCE.match(line)
+        if opening is None:
+            outside.append(lines[number])
+            number += 1
+            continue
+        label = opening[2].lower()
+        code, number = _block(lines, number, opening[1])
+        if label in CODE_LABELS and not is_empty(code):
+            if compiles(code) and (label or looks_meant(code)):
+                cells.append(_Cell(code, offsets[number]))
+            elif label or _TEXT_FINAL.fullmatch(code):
+                broken = broken or code
+        elif label in CALL_LABELS and (called := _tool_call(code)) is not None:
+            cells.append(_Cell(called, offsets[number]))
+    return _Blocks(cells, broken, "".join(outside))
 
 
-def _block(lines: list[str], start: int, fence: str) -> tuple[str, int]:
+def _one_line(label: str, rest: str) -> str | None:
+    """The code of a block that begins and ends on one line."""
+    if label.lower() in CODE_LABELS:
+        return rest if compiles(rest) else None
+    code = f"{label} {rest}"
+    return code if compiles(code) and looks_meant(code) else None
+
+
+def _block(lines: list[str], opening: int, fence: str) -> tuple[str, int]:
     """The code behind an opening fence and the number of the line after it.
 
     Closing fences can also stand inside a string of the code, so the first one that leaves code that compiles wins;
-    if none does, the first one. A fence may be glued to the last line of the code, or missing altogether.
+    if none does, the first one. A fence may be glued to the last line of the code, or missing altogether: then the block
+    ends where the next one begins, or with the reply.
     """
-    candidates: list[tuple[str, int]] = []
+    if lines[opening].lstrip().startswith(">"):
+        lines = [_QUOTED_LINE.sub("", line) for line in lines]
+    start = opening + 1
+    ends: list[tuple[str, int]] = []
     for number in range(start, len(lines)):
         stripped = lines[number].strip()
         if stripped.startswith(fence) and not stripped.strip(fence[0]):
-            candidates.append((_dedent(lines[start:number]), number + 1))
-        elif stripped.endswith(fence) and not stripped.startswith(fence):
+            ends.append((_dedent(lines[start:number]), number + 1))
+        elif stripped.startswith(fence) and _FENCE.match(stripped):
+            ends.append((_dedent(lines[start:number]), number))
+        elif stripped.endswith(fence):
             glued = lines[number].rstrip()[: -len(fence)]
-            candidates.append((_dedent([*lines[start:number], glued]), number + 1))
-    candidates.append((_dedent(lines[start:]), len(lines)))
-    for code, after in candidates:
+            ends.append((_dedent([*lines[start:number], glued]), number + 1))
+        if len(ends) == MOST_ENDS:
+            break
+    ends.append((_dedent(lines[start:]), len(lines)))
+    for code, after in ends:
         if compiles(code):
             return code, after
-    return candidates[0] if len(candidates) > 1 else (_longest_start(candidates[0][0]), len(lines))
+    return ends[0] if len(ends) > 1 else (_longest_start(ends[0][0]), len(lines))
 
 
 def _longest_start(code: str) -> str:
@@ -172,7 +201,7 @@ def _tool_call(text: str) -> str | None:
         return None
     try:
         value, _ = json.JSONDecoder(strict=False).raw_decode(source[start:])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return _code_in(value)
 
@@ -181,8 +210,8 @@ def _code_in(value: Any) -> str | None:
     if isinstance(value, str):
         try:
             value = json.loads(value, strict=False)
-        except ValueError:
-            return value if compiles(value) and _looks_like_code(value) else None
+        except (ValueError, RecursionError):
+            return value if compiles(value) and looks_meant(value) else None
     if not isinstance(value, dict):
         return None
     for key in ("arguments", "parameters", "function", "tool_call", "action_input"):
@@ -195,39 +224,6 @@ def _code_in(value: Any) -> str | None:
     return None
 
 
-def _bare_code(text: str) -> str | None:
-    """Code without a fence: the whole text, or the longest run of lines that compiles, prose around it left out."""
-    code = textwrap.dedent(text).strip("\n")
-    if compiles(code) and _looks_like_code(code):
-        return code
-    lines = code.splitlines()
-    if len(lines) > 400:
-        return None
-    for start in range(len(lines)):
-        if not lines[start].strip() or lines[start][0] in " \t":
-            continue
-        for end in range(len(lines), start, -1):
-            part = "\n".join(lines[start:end]).strip()
-            if part and compiles(part):
-                if _looks_like_code(part):
-                    return part
-                break
-    return None
-
-
-def _looks_like_code(code: str) -> bool:
-    """Whether it does something. ``Paris`` and ``42, 43`` compile too, but nobody meant them to run."""
-    try:
-        body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError):
-        return compiles(code)
-    return any(
-        not isinstance(node, ast.Expr)
-        or isinstance(node.value, ast.Call | ast.Await | ast.Subscript | ast.Attribute)
-        for node in body
-    )
-
-
 def _text_final(text: str) -> tuple[str, str] | None:
     """``FINAL(the answer)`` as text, alone at the end of a reply. Inside a sentence it is only talk about it."""
     found = _TEXT_FINAL.search(text)
@@ -236,39 +232,3 @@ def _text_final(text: str) -> tuple[str, str] | None:
     if compiles(found[0].strip()):
         return None
     return found[1], found[2].strip().strip("\"'")
-
-
-def _finishes_with_literals(code: str) -> bool:
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError):
-        return False
-    finishing = [value for node in ast.walk(tree) if (value := _final_value(node)) is not None]
-    return bool(finishing) and not any(_uses_a_name(value) for value in finishing)
-
-
-def _final_value(node: ast.AST) -> ast.expr | None:
-    """The value with which this statement ends the run, if it does."""
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in FINISHING
-        and node.args
-    ):
-        if node.func.id == "FINAL_VAR":
-            return ast.Name("variable")
-        return node.args[0]
-    if (
-        isinstance(node, ast.Assign)
-        and isinstance(target := node.targets[0], ast.Subscript)
-        and isinstance(target.value, ast.Name)
-        and target.value.id == "answer"
-        and isinstance(target.slice, ast.Constant)
-        and target.slice.value == "content"
-    ):
-        return node.value
-    return None
-
-
-def _uses_a_name(value: ast.expr) -> bool:
-    return any(isinstance(node, ast.Name) for node in ast.walk(value))
