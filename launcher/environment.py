@@ -46,7 +46,7 @@ def prepare(places: Places, *, tests: bool = False) -> None:
     todo = [(name, alone) for name, alone in files if done.get(name) != fingerprint(places.project / name)]
     if not todo:
         return
-    check_disk(places.project, NEEDED_WITH_CUDA if _would_bring_cuda(places, todo) else NEEDED)
+    check_disk(places.project, NEEDED_WITH_CUDA if not done and _would_bring_cuda(places, todo) else NEEDED)
     for count, (name, alone) in enumerate(todo, 1):
         say(f"Installing {name} ({count} of {len(todo)}).")
         install(places, name, alone=alone)
