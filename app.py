@@ -115,6 +115,7 @@ class Page:
                 placeholder="Search (Ctrl+K)",
                 label="Search all conversations",
                 show_label=False,
+                container=False,
                 elem_id="search-chats",
             )
             self.conversations = html(elem_id="conversations")
@@ -511,7 +512,7 @@ def leaving(component: Any) -> list[Any]:
 
 def theme() -> gr.themes.Base:
     """Bundled fonts only; the colours are in ``ui/style.css``."""
-    sans = gr.themes.GoogleFont("IBM Plex Sans", weights=(400, 600))
+    sans = gr.themes.GoogleFont("IBM Plex Sans", weights=(400, 700))
     mono = gr.themes.GoogleFont("IBM Plex Mono", weights=(400,))
     return gr.themes.Base(
         primary_hue="teal", neutral_hue="slate", radius_size="md", font=[sans, "system-ui", "sans-serif"],
@@ -520,9 +521,13 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """The page's script, fetched again whenever it has changed."""
-    version = hashlib.sha256((HERE / "ui" / "page.js").read_bytes()).hexdigest()[:12]
-    return f'<script src="/page/page.js?v={version}" defer></script>'
+    """The page's script and look, fetched again whenever they have changed."""
+
+    def versioned(name: str) -> str:
+        return f"/page/{name}?v={hashlib.sha256((HERE / 'ui' / name).read_bytes()).hexdigest()[:12]}"
+
+    style, script = versioned("style.css"), versioned("page.js")
+    return f'<link rel="stylesheet" href="{style}"><script src="{script}" defer></script>'
 
 
 def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[Any, Desk, Control]:
@@ -533,7 +538,7 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
     app = create_app(engine, jobs, config_path=config, access=access)
     app.include_router(page_routes(desk))
     gr.mount_gradio_app(
-        app, page.blocks, path="/", theme=theme(), css_paths=HERE / "ui" / "style.css", head=head(), footer_links=[],
+        app, page.blocks, path="/", theme=theme(), head=head(), footer_links=[],
         run_history=False, enable_monitoring=False, allowed_paths=[], max_file_size=MAX_UPLOAD, show_error=True,
     )  # fmt: skip
     return app, desk, control

@@ -132,7 +132,7 @@ def answer(state: AnswerState, steps: str, *, row: Row | None = None) -> list[Ch
 
 
 def route_line(route: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
-    """The way an answer was made in one quiet sentence."""
+    """The way an answer was made and the main reason for it, in one quiet sentence. (The trace has all reasons.)"""
     calls, seconds = int(usage.get("llm_calls") or 0), float(usage.get("seconds") or 0.0)
     models = ", ".join(usage.get("by_model") or ())
     cost = " · ".join(
@@ -149,8 +149,8 @@ def route_line(route: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
             "retrieve": "Read found passages",
         }
         way = names.get(str(route.get("strategy")), "Worked recursively")
-    reasons = "; ".join(str(reason).rstrip(".") for reason in route.get("reasons") or ())
-    sentence = f"{way}: {reasons}" if reasons else way
+    reasons = [str(reason).rstrip(".") for reason in route.get("reasons") or ()]
+    sentence = f"{way}: {reasons[0]}" if reasons else way
     return f"{sentence} · {cost}" if calls else sentence
 
 

@@ -168,6 +168,7 @@
 
   // What a redraw must not lose: which folds were opened, the address, the clocks
 
+  let greeted = null;
   const opened = new Map();
 
   document.addEventListener("click", (event) => {
@@ -194,6 +195,11 @@
         if (id) url.searchParams.set("c", id); else url.searchParams.delete("c");
         history.replaceState(history.state, "", url);
       }
+    }
+    const welcome = find("#chat .welcome");
+    if (welcome && welcome !== greeted) {
+      greeted = welcome;
+      for (const delay of [0, 60, 300]) setTimeout(() => find("#chat [role=log]")?.scrollTo(0, 0), delay); // Gradio scrolls down
     }
     applyTheme();
     name();

@@ -27,6 +27,10 @@ def page_routes(desk: Desk) -> APIRouter:
     def script() -> FileResponse:
         return FileResponse(HERE / "page.js", media_type="text/javascript")
 
+    @router.get("/style.css")
+    def style() -> FileResponse:
+        return FileResponse(HERE / "style.css", media_type="text/css")
+
     @router.get("/text/{message_id}")
     def text(message_id: str, user: User) -> PlainTextResponse:
         try:
