@@ -21,8 +21,8 @@ NOTHING_FOUND = "NONE"
 
 # --- direct -----------------------------------------------------------------------------------------------------------
 
-DIRECT_SYSTEM = """You are a helpful assistant that runs entirely on the user's own computer. Answer clearly and to the \
-point, in the language of the question. Say so when you do not know. Today is {today}."""
+DIRECT_SYSTEM = """You are LocalRLM, a helpful assistant that runs on the user's own computer. Answer clearly and to the point. Say so \
+when you do not know. Today is {today}."""
 
 DIRECT_WITH_PASSAGES = """{memories}Material, as numbered passages:
 
@@ -298,7 +298,7 @@ CITING = " Put the number of the passage that a statement rests on behind it, li
 READ_SYSTEM = "You read passages and report what they say. You use nothing but the passages."
 
 READ_PASSAGES = """Question: {question}
-
+{known}
 Passages (part {part} of {parts}):
 
 {passages}
@@ -308,14 +308,41 @@ matters, each with the number of its passage, like [1]. If they contribute nothi
 Question: {question}"""
 
 READ_ALL = """Question about a whole document: {question}
-
+{known}
 Passages (part {part} of {parts}):
 
 {passages}
 
-List every item in these passages that the question asks about, one a line, word for word, each with the number of its passage, \
-like [1]. For a sum or a count list the items themselves; they are added up later. If there is none, reply {nothing}.
+Write down the points of these passages that the answer has to mention, one a line, in few words, each with the number of its \
+passage, like [1]. If there is none, reply {nothing}.
 Question: {question}"""
+
+READ_ITEMS = """Question about a whole document: {question}
+{known}
+Passages (part {part} of {parts}):
+
+{passages}
+
+List every item in these passages that the question is about, one a line, in this form:
+item | group | number
+item: a few words from the passage that show what it is. group: the person, place, day or thing by which the question tells \
+items apart, or -. number: the amount that the question adds up or compares, digits only, or -.
+Single items only, no totals: a program counts, adds up and compares them. If there is none, reply {nothing}.
+Question: {question}"""
+ITEM_FORM = "item | group | number"
+
+KNOWN = """
+Known so far:
+{notes}
+"""
+LOOKED_FOR = "Looked for now: {words}"
+
+LOOK_UP_FIRST = """Question about a long document: {question}
+
+The document will be read in parts, each by somebody who sees only that part and lists what counts for the question. Does the \
+question describe something without naming it (a person, a date, a number), so that it has to be looked up elsewhere in the \
+document before one can tell what counts? If so, reply with only the question that finds it, such as: Who signed the contract?
+If not, reply {nothing}."""
 
 MERGE_NOTES = """Question: {question}
 
@@ -331,10 +358,24 @@ ANSWER_FROM_NOTES = """Question: {question}
 Notes from reading {coverage}:
 
 {notes}
-
+{reckoned}
 Answer the question from these notes alone, completely and to the point. Put the number of the passage behind each statement, \
-like [1]. If the notes do not hold the answer, say so.
+like [1]. {otherwise}
 Question: {question}"""
+RECKONED = """
+Reckoned by a program from all {count} items listed (exact; use these numbers):
+{lines}
+"""
+ANSWER_FROM_PASSAGES = """Question: {question}
+
+{passages}
+
+Answer the question from these passages alone. Put the number of the passage behind each statement, like [1]. {otherwise}
+Question: {question}"""
+SAY_SO = "If the notes do not hold the answer, say so."
+SEARCH_MARK = "SEARCH:"
+ASK_BACK = """If something else has to be looked up first, reply with one line only: SEARCH: the words to look for. If \
+the answer is not there, reply {nothing} only."""
 
 
 # --- titles -----------------------------------------------------------------------------------------------------------------
