@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlm_core.backends.base import Backend, CallUsage, ChatMessage, ChatOptions
-from rlm_core.budget import BudgetExhausted
 from rlm_core.errors import LocalRLMError, PromptTooLong
 from rlm_core.events import (
     ModelCallFinishedEvent,
@@ -88,6 +87,15 @@ class ModelCalls:
         tokens = int((assignment.window - free) / SAFETY) - 64
         return self.estimator.chars(tokens, assignment.model, like=like)
 
+    async def room_chars(
+        self, run: Run, role: Role, messages: Sequence[ChatMessage], *, reply_tokens: int, like: str
+    ) -> int:
+        """How many characters of text like ``like`` can be added to these messages, with this much left for the reply."""
+        to = await self.assign(run, role)
+        free = max(reply_tokens, self.smallest_reply(to.window))
+        tokens = int((to.window - free) / SAFETY) - 8 - self.estimator.prompt(messages, to.model)
+        return self.estimator.chars(max(0, tokens), to.model, like=like)
+
     async def call(
         self,
         run: Run,
@@ -119,10 +127,11 @@ class ModelCalls:
                     prompt_tokens, to.window, "Give it less text, or raise num_ctx in the settings."
                 )
             run.budget.charge_call(to.model, prompt_tokens)
+            allowed = [size for size in (room, max_tokens, run.budget.tokens_left) if size is not None]
             options = ChatOptions(
                 num_ctx=to.window,
                 temperature=run.settings.temperature if temperature is None else temperature,
-                max_tokens=min(room, max_tokens) if max_tokens else room,
+                max_tokens=max(1, min(allowed)),
                 schema=schema,
                 think=self._think(run, purpose),
                 keep_alive=run.settings.keep_alive,
@@ -146,10 +155,7 @@ class ModelCalls:
                     await stream.read(self.backend, to.model, messages, options)
             except TimeoutError:
                 stream.finish(role, to.model, purpose, prompt_tokens, self.estimator, error="the time was up")
-                raise BudgetExhausted(
-                    "max_seconds",
-                    f"The time limit of {run.settings.limits.max_seconds:g} s for one message is reached.",
-                ) from None
+                raise run.budget.time_is_up() from None
             except (LocalRLMError, asyncio.CancelledError) as error:
                 stream.finish(
                     role, to.model, purpose, prompt_tokens, self.estimator, error=str(error) or "stopped"
@@ -230,7 +236,7 @@ class _Stream:
     ) -> Reply:
         text, thinking = "".join(self._text), "".join(self._thinking)
         usage = self.usage or CallUsage(prompt_tokens, estimator.text(text + thinking, model))
-        self._run.budget.record(usage)
+        self._run.budget.record(usage, promised=prompt_tokens)
         self._run.emit(
             ModelCallFinishedEvent,
             parent=self._call_id,

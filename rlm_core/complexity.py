@@ -62,6 +62,18 @@ _ARITHMETIC = re.compile(r"\d\s*[+*×÷^]\s*\d|\d\s+[-/]\s+\d|\d\s*%|\d\s+(?:plu
 _ITEM = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s+\S", re.MULTILINE)
 
 
+_SUMMARY = re.compile(
+    r"\b(summari[sz]e|summary|overview|main (?:points|topics|ideas)|outline|zusammenfass\w*|fasse)\b",
+    re.IGNORECASE,
+)
+_SUPERLATIVE = re.compile(
+    r"\bthe (?:most|fewest|(?!guest|forest|west|rest|test|best|request|interest|nearest|next|harvest|chest|nest|quest)\w{3,}est)\b|"
+    r"\b(?:more|fewer|less|larger|smaller|longer|shorter|higher|lower|older|newer)\b[^?]*[,:]\s[^?]*\bor\b|\bhow much\b|\bof all\b|"
+    r"\b(?:who|which) are the\b|\bwhich (?:\w+ ){0,2}(?!was\b|is\b|has\b|does\b|this\b)\w{2,}[^s\W]s\b|\bwho \w+s the \w+s\b",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Signal:
     """One observation about a message: how much it adds to the score, and why, in words."""
@@ -73,7 +85,12 @@ class Signal:
 def asks_for_everything(text: str) -> bool:
     """Whether the answer needs all of the material: counting, listing, comparing, summarising. The best few passages
     would give a confident wrong answer."""
-    return bool(_WHOLE.search(text))
+    return bool(_WHOLE.search(text) or _SUPERLATIVE.search(text))
+
+
+def asks_for_summary(text: str) -> bool:
+    """Whether the answer is a digest of the material, not a list, a number or a name."""
+    return bool(_SUMMARY.search(text))
 
 
 def signals(text: str, *, material_tokens: int, room_tokens: int) -> list[Signal]:

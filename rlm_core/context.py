@@ -20,7 +20,7 @@ from rlm_core.headings import Headings
 from rlm_core.repl.passages import PassageIndex
 
 if TYPE_CHECKING:
-    from memory_store import Document, MemoryStore, Table
+    from memory_store import Document, MemoryStore, Passage, Table
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Context:
             while start < part.end:
                 end = min(start + size, part.end)
                 if end < part.end:
-                    end = self._good_cut(start, end)
+                    end = self.cut(start, end)
                 if self.text[start:end].strip():
                     pieces.append(self.piece(start, end))
                 start = end
@@ -160,7 +160,7 @@ class Context:
             self._headings_of[number] = Headings(material.text, header_row=len(material.tables) == 1)
         return self._headings_of[number]
 
-    def _good_cut(self, start: int, end: int) -> int:
+    def cut(self, start: int, end: int) -> int:
         """The end of a paragraph, else of a line, else of a sentence, else of a word, in the second half of a piece."""
         half = start + (end - start) // 2
         for mark in ("\n\n", "\n", ". ", " "):
@@ -173,11 +173,17 @@ class Context:
 async def search_both(context: Context, query: str, k: int, store: MemoryStore | None) -> list[Piece]:
     """The best passages by words and by meaning: the store's fused search where the documents are stored, keywords elsewhere."""
     ids = context.stored_ids
-    if store is None or len(ids) < len(context.parts):
+    if store is None or not ids or len(ids) < len(context.parts):
         return await asyncio.to_thread(context.search, query, k)
-    hits = await asyncio.to_thread(store.search_documents, query, k, ids)
+    hits = await asyncio.to_thread(_search_stored, store, query, k, ids)
     found = (context.at(hit.document_id, hit.start, hit.end, hit.score) for hit in hits)
     return [piece for piece in found if piece is not None]
+
+
+def _search_stored(store: MemoryStore, query: str, k: int, ids: list[str]) -> list[Passage]:
+    """The documents of one question belong to one user; the store searches nobody else's."""
+    document = store.document(ids[0])
+    return store.search_documents(query, k, ids, user=document.user) if document else []
 
 
 def resolve(

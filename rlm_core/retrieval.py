@@ -1,44 +1,75 @@
-"""Strategy ``retrieve``: find passages, read every group of them with the question, merge. Needs no coding skill.
+"""Strategy ``retrieve``: find passages, read every group of them with the question, answer from the notes. Needs no
+coding skill.
 
 For questions about everything (count, list, compare, summarise) the best few passages would give a confident wrong
-answer, so these are read in full, and the answer says what was covered.
+answer, so these are read in full, what they list is counted and added up by code, and the answer says what was covered.
+An answer that needs something else first (the person who ...) is looked up in further searches.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from memory_store import MemoryStore
 from rlm_core.backends.base import ChatMessage
 from rlm_core.budget import BudgetExhausted
 from rlm_core.calls import ModelCalls
-from rlm_core.complexity import asks_for_everything
+from rlm_core.complexity import asks_for_everything, asks_for_summary
 from rlm_core.context import Context, Piece, search_both
-from rlm_core.errors import LocalRLMError
-from rlm_core.events import PhaseEvent, TurnStartedEvent
-from rlm_core.prompts import NOTHING_FOUND, READ_ALL, READ_PASSAGES, READ_SYSTEM
+from rlm_core.events import PhaseEvent
+from rlm_core.prompts import (
+    LOOK_UP_FIRST,
+    LOOKED_FOR,
+    NOTHING_FOUND,
+    READ_ALL,
+    READ_ITEMS,
+    READ_PASSAGES,
+)
 from rlm_core.question import Question
+from rlm_core.reading import Group, MapReader, Task
 from rlm_core.results import Answer
 from rlm_core.run import Run
-from rlm_core.synthesizer import Synthesizer, numbered, says_nothing
+from rlm_core.synthesizer import Notes, Synthesizer, says_nothing
+from rlm_core.tally import Item, parse_items
 
 PASSAGES_FOUND = 12
-READING_TOKENS = 512
+PASSAGES_LOOKED_UP = 6
+FURTHER_SEARCHES = 2
+NOTE_TOKENS = 512
 """Room for the notes that a reader writes about one group of passages."""
+LIST_TOKENS = 1_024
+"""The same for a list of items, of which a dense passage (a log, a table) has many."""
 SMALL_MODEL_CHARS = 1_600
 """A model below a billion parameters loses a fact among more than about 300 words (measured on the 135M demonstration model)."""
+
+SMALL_PART_CHARS = 400
 
 _PARAMETERS = re.compile(r"([\d.]+)\s*([KMBT])", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class _Reading:
-    notes: tuple[str, ...]
-    read: int
-    groups: int
+@dataclass
+class _Findings:
+    """What reading has brought so far. Passages are numbered across all searches."""
+
+    passages: dict[int, Piece] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    coverage: str = ""
+    read_all: bool = False
+
+    def add(self, pieces: Sequence[Piece]) -> dict[int, Piece]:
+        """Number those pieces that are new."""
+        known = {(piece.start, piece.end) for piece in self.passages.values()}
+        fresh = [piece for piece in pieces if (piece.start, piece.end) not in known]
+        numbered = dict(enumerate(fresh, start=len(self.passages) + 1))
+        self.passages.update(numbered)
+        return numbered
+
+    @property
+    def notes(self) -> Notes:
+        return Notes(tuple(self.texts), tuple(self.items), self.passages, self.coverage)
 
 
 class PassageReader:
@@ -50,29 +81,182 @@ class PassageReader:
         self._calls = calls
         self._synthesizer = synthesizer
         self._store = store
+        self._reader = MapReader(calls)
 
     async def answer(self, run: Run, question: Question, *, parent: str | None = None) -> Answer:
         """Answer ``question`` from its context. Raises what the calls raise; what was found until then is ``run.draft``."""
-        size = await self.reading_chars(run, question)
-        if not asks_for_everything(question.text):
-            run.emit(PhaseEvent, parent=parent, text="searching")
-            found = await self.search(question.context, question.text, PASSAGES_FOUND)
-            answer = await self._from_found(run, question, found, size, parent)
-            if answer is not None:
-                return answer
-        return await self._from_all(run, question, size, parent)
+        everything = asks_for_everything(question.text)
+        if await self._is_small(run):
+            return await self._simply(run, question, everything, parent)
+        found = _Findings()
+        try:
+            if everything:
+                known = await self._looked_up_first(run, question, parent)
+                await self._read_all(run, question, found, known, parent)
+            else:
+                answer = await self._from_best(run, question, found, parent)
+                if answer is not None:
+                    return answer
+            answer = await self._with_further_searches(run, question, found, parent)
+        except BudgetExhausted:
+            answer = None
+        if answer is None:
+            answer = await self._synthesizer.from_notes(run, question, found.notes, parent=parent)
+        return answer
 
     async def search(self, context: Context, query: str, k: int) -> list[Piece]:
         """The ``k`` best passages of the context, best first."""
         return await search_both(context, query, k, self._store())
 
-    async def reading_chars(self, run: Run, question: Question) -> int:
-        """How many characters of passages one prompt holds, for the model that reads."""
-        room = await self._calls.prompt_chars(run, "fast", reply_tokens=READING_TOKENS)
-        room -= len(READ_PASSAGES) + 2 * len(question.text) + len(READ_SYSTEM) + 200
+    # --- the steps --------------------------------------------------------------------------------------------------
+
+    async def _from_best(
+        self, run: Run, question: Question, found: _Findings, parent: str | None
+    ) -> Answer | None:
+        """The answer straight from the passages that fit the question best, if one prompt holds them and they hold it.
+        Otherwise they are read into notes."""
+        run.emit(PhaseEvent, parent=parent, text="searching")
+        pieces = found.add(await self.search(question.context, question.text, PASSAGES_FOUND))
+        found.coverage = f"the {len(pieces)} passages that fit the question best"
+        task = Task(READ_PASSAGES, question, NOTE_TOKENS)
+        groups = await self._groups(run, task, pieces)
+        if len(groups) == 1:
+            outcome = await self._synthesizer.try_passages(run, question, groups[0], parent=parent)
+            if isinstance(outcome, Answer):
+                return outcome
+            if not outcome.search:
+                return None
+        await self._read_groups(run, task, groups, found, parent)
+        return None
+
+    async def _with_further_searches(
+        self, run: Run, question: Question, found: _Findings, parent: str | None
+    ) -> Answer | None:
+        """The answer from the notes, after as many searches as it needs; at last from reading everything. None when
+        even then the model asks back."""
+        searches = 0
+        while True:
+            if not (found.texts or found.items):
+                if found.read_all:
+                    return None
+                await self._read_all(run, question, found, "", parent)
+            outcome = await self._synthesizer.try_notes(run, question, found.notes, parent=parent)
+            if isinstance(outcome, Answer):
+                return outcome
+            if outcome.search and searches < FURTHER_SEARCHES:
+                searches += 1
+                if await self._search_again(run, question, outcome.search, found, parent):
+                    continue
+            if found.read_all:
+                return None
+            await self._read_all(run, question, found, "\n".join(found.texts), parent)
+
+    async def _search_again(
+        self, run: Run, question: Question, words: str, found: _Findings, parent: str | None
+    ) -> bool:
+        """Look for something that the notes lack. Whether anything was added to them."""
+        run.emit(PhaseEvent, parent=parent, text=f"searching: {words}")
+        pieces = found.add(await self.search(question.context, words, PASSAGES_FOUND))
+        known = "\n".join([*found.texts, LOOKED_FOR.format(words=words)])
+        task = Task(READ_PASSAGES, question, NOTE_TOKENS, known)
+        return await self._read_groups(run, task, await self._groups(run, task, pieces), found, parent)
+
+    async def _looked_up_first(self, run: Run, question: Question, parent: str | None) -> str:
+        """What readers of single parts have to know beforehand, for a question that describes a thing instead of naming it."""
+        prompt = LOOK_UP_FIRST.format(question=question.text, nothing=NOTHING_FOUND)
+        reply = await self._calls.call(
+            run,
+            "fast",
+            "map",
+            [ChatMessage("user", prompt)],
+            parent=parent,
+            temperature=0.0,
+            max_tokens=NOTE_TOKENS,
+        )
+        first = reply.text.strip().splitlines()[0] if reply.text.strip() else ""
+        if says_nothing(first) or "?" not in first:
+            return ""
+        run.emit(PhaseEvent, parent=parent, text=f"looking up first: {first}")
+        found = _Findings()
+        pieces = found.add(await self.search(question.context, first, PASSAGES_LOOKED_UP))
+        task = Task(READ_PASSAGES, Question(first, question.context), NOTE_TOKENS)
+        await self._read_groups(run, task, await self._groups(run, task, pieces), found, parent)
+        return "\n".join([first, *found.texts]) if found.texts else ""
+
+    async def _read_groups(
+        self, run: Run, task: Task, groups: Sequence[Group], found: _Findings, parent: str | None
+    ) -> bool:
+        """Read passages into notes. Whether there are any."""
+        if not groups:
+            return False
+        notes = [read.notes for read in await self._reader.read(run, task, groups, parent) if read.notes]
+        found.texts += notes
+        run.draft = "\n".join(found.texts)
+        return bool(notes)
+
+    async def _read_all(
+        self, run: Run, question: Question, found: _Findings, known: str, parent: str | None
+    ) -> None:
+        """Read everything, in order, in as many calls as the budget allows."""
+        found.read_all = True
+        listing = not asks_for_summary(question.text)
+        task = Task(
+            READ_ITEMS if listing else READ_ALL, question, LIST_TOKENS if listing else NOTE_TOKENS, known
+        )
+        calls = max(1, run.budget.calls_left - 1)
+        size = await self._size_for_all(run, task, calls)
+        groups: list[Group] = [
+            {number: piece} for number, piece in found.add(question.context.pieces(size)).items()
+        ]
+        read = await self._reader.read(run, task, groups[:calls], parent)
+        done = sum(part.notes is not None for part in read)
+        found.coverage = f"all {len(groups)} parts of the material"
+        if done < len(groups):
+            found.coverage = f"{done} of {len(groups)} parts of the material"
+            run.warn(
+                "not_all_read",
+                f"The budget was enough to read {found.coverage}. Raise max_llm_calls or num_ctx to read everything.",
+            )
+        for part in read:
+            number = next(iter(part.group))
+            if part.notes and listing:
+                found.items += parse_items(part.notes, number)
+            elif part.notes:
+                found.texts.append(part.notes)
+        run.draft = "\n".join([*found.texts, *(item.line for item in found.items)])
+
+    # --- sizes ------------------------------------------------------------------------------------------------------
+
+    async def _size_for_all(self, run: Run, task: Task, calls: int) -> int:
+        """Characters of one part, so that the calls suffice for the whole context if that is possible at all."""
+        context = task.question.context
+        room = await self._room(run, task, task.reply_tokens, context.text)
         if await self._is_small(run):
             room = min(room, SMALL_MODEL_CHARS)
-        return max(400, room)
+        most = await self._room(run, task, NOTE_TOKENS // 2, context.text)
+        enough = int(len(context) / calls * 1.1) + 100
+        return max(SMALL_PART_CHARS, min(most, max(room, enough)))
+
+    async def _groups(self, run: Run, task: Task, pieces: dict[int, Piece]) -> list[Group]:
+        """Numbered passages, as many in a group as one prompt holds, best first."""
+        room = await self._room(
+            run, task, task.reply_tokens, "".join(piece.text for piece in pieces.values())
+        )
+        groups: list[dict[int, Piece]] = []
+        used = 0
+        for number, piece in pieces.items():
+            length = len(piece.text) + len(piece.heading) + 12
+            if not groups or used + length > room:
+                groups.append({})
+                used = 0
+            groups[-1][number] = piece
+            used += length
+        return list(groups)
+
+    async def _room(self, run: Run, task: Task, reply_tokens: int, like: str) -> int:
+        return await self._calls.room_chars(
+            run, "fast", task.messages(), reply_tokens=reply_tokens, like=like[:1_000_000]
+        )
 
     async def _is_small(self, run: Run) -> bool:
         assignment = await self._calls.assign(run, "fast")
@@ -80,121 +264,22 @@ class PassageReader:
         match = _PARAMETERS.search(info.parameters or "")
         return match is not None and match[2].upper() in "KM"
 
-    async def _from_found(
-        self, run: Run, question: Question, found: Sequence[Piece], size: int, parent: str | None
-    ) -> Answer | None:
-        """The answer from the passages that a search found; None when they do not hold it."""
-        groups = _grouped(_cut(question.context, found, size), size)
-        if not groups:
-            return None
-        if len(groups) == 1 or size <= SMALL_MODEL_CHARS:
-            return await self._synthesizer.from_passages(run, question, groups[0], parent=parent)
-        reading = await self._read(run, question, groups, READ_PASSAGES, parent)
-        if not reading.notes:
-            return None
-        passages = {number: piece for group in groups for number, piece in group.items()}
-        coverage = f"the {len(passages)} passages that fit the question best"
-        return await self._synthesizer.from_notes(
-            run, question, reading.notes, coverage, passages, parent=parent
-        )
+    # --- models below a billion parameters --------------------------------------------------------------------------
 
-    async def _from_all(self, run: Run, question: Question, size: int, parent: str | None) -> Answer:
-        """Read everything, in order, in as many calls as the budget allows."""
-        context = question.context
-        calls = max(1, run.budget.calls_left - 1)
-        room = await self._calls.prompt_chars(run, "fast", reply_tokens=READING_TOKENS)
-        room -= len(READ_ALL) + 2 * len(question.text) + len(READ_SYSTEM) + 200
-        enough = len(context) // calls + 200
-        pieces = context.pieces(min(max(400, room), max(size, enough)))
-        groups = [{number: piece} for number, piece in enumerate(pieces, start=1)]
-        reading = await self._read(run, question, groups[:calls], READ_ALL, parent)
-        passages = {number: piece for group in groups for number, piece in group.items()}
-        coverage = f"all {len(groups)} parts of the material"
-        if reading.read < len(groups):
-            coverage = f"{reading.read} of {len(groups)} parts of the material"
-            run.warn(
-                "not_all_read",
-                f"The budget was enough to read {coverage}. Raise max_llm_calls or num_ctx to read everything.",
-            )
-        notes = reading.notes or (f"(no part contributes anything: {NOTHING_FOUND})",)
-        return await self._synthesizer.from_notes(run, question, notes, coverage, passages, parent=parent)
-
-    async def _read(
-        self,
-        run: Run,
-        question: Question,
-        groups: Sequence[Mapping[int, Piece]],
-        prompt: str,
-        parent: str | None,
-    ) -> _Reading:
-        """Notes on each group that contributes something, in order; reading stops where the budget ends."""
-        turn = run.emit(
-            TurnStartedEvent, parent=parent, depth=0, iteration=1, of=1, title=f"reading {len(groups)} parts"
-        )
-        done = 0
-        failures: list[LocalRLMError] = []
-
-        async def one(number: int, passages: Mapping[int, Piece]) -> str | None:
-            nonlocal done
-            text = prompt.format(
-                question=question.text,
-                part=number,
-                parts=len(groups),
-                passages=numbered(passages),
-                nothing=NOTHING_FOUND,
-            )
-            try:
-                reply = await self._calls.call(
-                    run,
-                    "fast",
-                    "map",
-                    [ChatMessage("system", READ_SYSTEM), ChatMessage("user", text)],
-                    parent=turn,
-                    temperature=0.0,
-                    max_tokens=2 * READING_TOKENS,
-                )
-            except BudgetExhausted:
-                return None
-            except LocalRLMError as error:
-                failures.append(error)
-                return None
-            done += 1
-            run.emit(PhaseEvent, parent=turn, text=f"read {done} of {len(groups)} parts")
-            return reply.text
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(one(number, passages)) for number, passages in enumerate(groups, start=1)
-            ]
-        replies = [task.result() for task in tasks]
-        if failures and done == 0:
-            raise failures[0]
-        if failures:
-            run.warn(
-                "parts_failed", f"{len(failures)} of {len(groups)} parts could not be read: {failures[0]}"
-            )
-        notes = tuple(reply.strip() for reply in replies if reply is not None and not says_nothing(reply))
-        run.draft = "\n".join(notes)
-        return _Reading(notes, sum(reply is not None for reply in replies), len(groups))
-
-
-def _cut(context: Context, pieces: Sequence[Piece], size: int) -> list[Piece]:
-    """No piece longer than what one prompt holds."""
-    cut: list[Piece] = []
-    for piece in pieces:
-        end = min(piece.end, piece.start + size)
-        cut.append(Piece(piece.start, end, context.text[piece.start : end], piece.score))
-    return cut
-
-
-def _grouped(pieces: Sequence[Piece], size: int) -> list[dict[int, Piece]]:
-    """Numbered passages, as many in a group as one prompt holds, best first."""
-    groups: list[dict[int, Piece]] = []
-    used = size + 1
-    for number, piece in enumerate(pieces, start=1):
-        used += len(piece.text) + 8
-        if used > size or not groups:
-            groups.append({})
-            used = len(piece.text) + 8
-        groups[-1][number] = piece
-    return groups
+    async def _simply(self, run: Run, question: Question, everything: bool, parent: str | None) -> Answer:
+        """For a model that follows no more than one instruction: the best passages and the question in one call, or for
+        questions about everything, all parts and then their notes."""
+        found = _Findings()
+        if not everything:
+            run.emit(PhaseEvent, parent=parent, text="searching")
+            kept: dict[int, Piece] = {}
+            room = SMALL_MODEL_CHARS
+            for piece in await self.search(question.context, question.text, PASSAGES_FOUND):
+                room -= len(piece.text) + len(piece.heading) + 12
+                if kept and room < 0:
+                    break
+                kept[len(kept) + 1] = piece
+            if kept:
+                return await self._synthesizer.from_passages(run, question, kept, parent=parent)
+        await self._read_all(run, question, found, "", parent)
+        return await self._synthesizer.from_notes(run, question, found.notes, parent=parent)
