@@ -240,7 +240,9 @@ class Synthesizer:
 def numbered(passages: Mapping[int, Piece]) -> str:
     """Passages as they stand in prompts, each behind its number and what it stands under."""
     return "\n\n".join(
-        f"[{number}] {f'({piece.heading})\n' if piece.heading else ''}{piece.text.strip()}"
+        f"[{number}] ({piece.heading})\n{piece.text.strip()}"
+        if piece.heading
+        else f"[{number}] {piece.text.strip()}"
         for number, piece in passages.items()
     )
 
@@ -254,10 +256,8 @@ def _may_ask_back(text: str) -> bool:
     """Whether the beginning of a reply can still become one that asks back."""
     begun = text.lstrip("\"'`*. ").upper()
     return (
-        (len(begun) < 12
-        and any(begun.startswith(mark[: len(begun)]) for mark in (SEARCH_MARK, NOTHING_FOUND)))
-        or (begun.startswith(SEARCH_MARK))
-    )
+        len(begun) < 12 and any(begun.startswith(mark[: len(begun)]) for mark in (SEARCH_MARK, NOTHING_FOUND))
+    ) or (begun.startswith(SEARCH_MARK))
 
 
 def _asked_back(reply: str) -> NotYet | None:
