@@ -15,26 +15,41 @@ from tests.scripted.facts import Fact
 
 Conclusion = Callable[[re.Match[str], list[Fact]], "str | float | list[str] | None"]
 Narrowing = Callable[[re.Match[str], Fact], bool]
+Keeping = Callable[[re.Match[str], list[Fact]], list[Fact]]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A way of asking: the facts it needs are of these ``kinds`` and pass ``narrow``."""
+    """A way of asking: the facts it needs are of these ``kinds`` and pass ``narrow``.
+
+    ``dated`` says that it matters when or where a fact stands; ``narrow`` lets facts pass whose date is not known yet.
+    ``keep`` picks from the facts of one passage those that can still matter when all passages are together.
+    """
 
     pattern: re.Pattern[str]
     kinds: tuple[str, ...]
     narrow: Narrowing
+    dated: bool
+    keep: Keeping
     conclude: Conclusion
 
 
 QUESTIONS: list[Asked] = []
 
 
+def everything(match: re.Match[str], facts: list[Fact]) -> list[Fact]:
+    return facts
+
+
+def anything(match: re.Match[str], fact: Fact) -> bool:
+    return True
+
+
 def asks(
-    pattern: str, *kinds: str, narrow: Narrowing = lambda match, fact: True
+    pattern: str, *kinds: str, narrow: Narrowing = anything, dated: bool = False, keep: Keeping = everything
 ) -> Callable[[Conclusion], Conclusion]:
     def add(conclude: Conclusion) -> Conclusion:
-        QUESTIONS.append(Asked(re.compile(pattern, re.IGNORECASE), kinds, narrow, conclude))
+        QUESTIONS.append(Asked(re.compile(pattern, re.IGNORECASE), kinds, narrow, dated, keep, conclude))
         return conclude
 
     return add
@@ -86,6 +101,14 @@ def total(match: re.Match[str], facts: list[Fact]) -> float:
 
 def largest(match: re.Match[str], facts: list[Fact]) -> float | None:
     return max((fact.n for fact in facts), default=None)
+
+
+def only_largest(match: re.Match[str], facts: list[Fact]) -> list[Fact]:
+    return sorted(facts, key=lambda fact: fact.n)[-1:]
+
+
+def in_year(match: re.Match[str], fact: Fact) -> bool:
+    return fact.on is None or fact.on.year == int(match["year"])
 
 
 def who(match: re.Match[str], facts: list[Fact]) -> list[str]:
@@ -185,6 +208,7 @@ def _number(match: re.Match[str], facts: list[Fact]) -> str | None:
 @asks(
     r"what date was it decided to (?P<what>.+?)\?",
     "decision",
+    dated=True,
     narrow=lambda m, f: about(m["what"], f["what"]),
 )
 def _decided(match: re.Match[str], facts: list[Fact]) -> str | None:
@@ -194,20 +218,17 @@ def _decided(match: re.Match[str], facts: list[Fact]) -> str | None:
 asks(
     r"owns the decisions of (?P<year>\d{4}) that have a budget above (?P<n>[\d,]+)",
     "decision",
-    narrow=lambda m, f: (
-        f.on is not None and f.on.year == int(m["year"]) and f.n > float(m["n"].replace(",", ""))
-    ),
+    dated=True,
+    narrow=lambda m, f: in_year(m, f) and f.n > float(m["n"].replace(",", "")),
 )(who)
 
 
 @asks(
     r"dates in (?P<one>\w+) and (?P<two>\w+) (?P<year>\d{4}) was (?P<who>.+?) absent",
     "absent",
+    dated=True,
     narrow=lambda m, f: (
-        f.on is not None
-        and f"{f.on:%B}" in (m["one"], m["two"])
-        and f.on.year == int(m["year"])
-        and m["who"] in f["names"]
+        in_year(m, f) and (f.on is None or f"{f.on:%B}" in (m["one"], m["two"])) and m["who"] in f["names"]
     ),
 )
 def _absent_on(match: re.Match[str], facts: list[Fact]) -> list[str]:
@@ -217,7 +238,8 @@ def _absent_on(match: re.Match[str], facts: list[Fact]) -> list[str]:
 asks(
     r"decisions made in (?P<year>\d{4}) are owned by (?P<who>.+?)\?",
     "decision",
-    narrow=lambda m, f: f.on is not None and f.on.year == int(m["year"]) and f["who"] == m["who"],
+    dated=True,
+    narrow=lambda m, f: in_year(m, f) and f["who"] == m["who"],
 )(count)
 asks(r"meetings did (?P<who>.+?) chair", "chair", narrow=lambda m, f: f["who"] == m["who"])(count)
 
@@ -231,11 +253,24 @@ def _larger_budget(match: re.Match[str], facts: list[Fact]) -> str | None:
     return compared(facts, match["one"], match["other"], " euros")
 
 
+def _one_meeting(match: re.Match[str], facts: list[Fact]) -> list[Fact]:
+    """The decision, what else is known of its meeting, and of the last meeting here, which may go on elsewhere."""
+    decided = {fact.number for fact in of(facts, "decision") if about(match["what"], fact["what"])}
+    last = max((fact.number for fact in facts if fact.number is not None), default=None)
+    return [
+        fact
+        for fact in facts
+        if (fact.kind == "decision" and about(match["what"], fact["what"]))
+        or (fact.kind != "decision" and fact.number in decided | {last})
+    ]
+
+
 @asks(
     r"(?P<asked>minutes of|absent from) the meeting that decided to (?P<what>.+?)\?",
     "decision",
     "absent",
     "chair",
+    keep=_one_meeting,
 )
 def _at_the_meeting(match: re.Match[str], facts: list[Fact]) -> str | None:
     meetings = {fact.number for fact in of(facts, "decision") if about(match["what"], fact["what"])}
@@ -247,12 +282,14 @@ def _at_the_meeting(match: re.Match[str], facts: list[Fact]) -> str | None:
 asks(
     r"budgets of all decisions made in (?P<month>\w+) (?P<year>\d{4})",
     "decision",
-    narrow=lambda m, f: f.on is not None and f"{f.on:%B %Y}" == f"{m['month']} {m['year']}",
+    dated=True,
+    narrow=lambda m, f: f.on is None or f"{f.on:%B %Y}" == f"{m['month']} {m['year']}",
 )(total)
 asks(
     r"budgets of the decisions made in (?P<year>\d{4}) that (?P<who>.+?) owns",
     "decision",
-    narrow=lambda m, f: f.on is not None and f.on.year == int(m["year"]) and f["who"] == m["who"],
+    dated=True,
+    narrow=lambda m, f: in_year(m, f) and f["who"] == m["who"],
 )(total)
 asks(
     r"set aside for (?P<what>.+?) over all decisions",
@@ -374,7 +411,12 @@ def _rows(match: re.Match[str], facts: list[Fact]) -> float | None:
     return float(_field(facts[0], "rows")) if facts else None
 
 
-@asks(r"milliseconds did the slowest request take", "log", narrow=_requests)
+@asks(
+    r"milliseconds did the slowest request take",
+    "log",
+    narrow=_requests,
+    keep=lambda match, facts: sorted(facts, key=_ms)[-1:],
+)
 def _slowest(match: re.Match[str], facts: list[Fact]) -> float | None:
     return max((_ms(fact) for fact in facts), default=None)
 
@@ -457,7 +499,7 @@ def _named(match: re.Match[str], facts: list[Fact]) -> list[str]:
 
 
 asks(r"how many (?P<item>.+?) were broken", "broken", narrow=named)(first_number)
-asks(r"greatest depth that the lead gave", "depth")(largest)
+asks(r"greatest depth that the lead gave", "depth", keep=only_largest)(largest)
 asks(r"islands was a depot left", "depot")(items)
 
 
@@ -490,7 +532,7 @@ asks(
     "count",
     narrow=lambda m, f: named(m, f) and _in_period(m, f),
 )(total)
-asks(r"largest number of (?P<item>\w+) counted on one day", "count", narrow=named)(largest)
+asks(r"largest number of (?P<item>\w+) counted on one day", "count", narrow=named, keep=only_largest)(largest)
 
 
 @asks(r"depot had more tins, the one on (?P<one>.+?) or the one on (?P<other>.+?), and", "depot")

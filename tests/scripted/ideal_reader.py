@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.scripted.answers import QUESTIONS, Asked, phrase
-from tests.scripted.facts import IN_MEETINGS, Fact, last_heading, read_facts
+from tests.scripted.facts import Fact, last_heading, read_facts
 from tests.scripted.script import ChatRequest, Reply
 
 WINDOW = 4096
@@ -60,19 +60,19 @@ class IdealReader:
         return next((Understood(asked, match) for asked, match in found if match), None)
 
     def facts(self, question: str, passages: Iterable[str]) -> list[Fact]:
-        """What the passages say that matters for the question."""
+        """What the passages say that the answer follows from."""
         understood = self.understand(question)
         if understood is None:
             return []
         asked, match = understood.asked, understood.match
-        return [fact for fact in read_facts(passages, asked.kinds) if asked.narrow(match, fact)]
+        facts = read_facts(passages, asked.kinds)
+        return [fact for fact in facts if asked.narrow(match, fact) and (fact.on or not asked.dated)]
 
     def notes(self, question: str, passages: Iterable[str]) -> list[str]:
         """The lines that matter for the question, each with its place in the document.
 
         Notes are passages themselves: :meth:`answer` over the notes of all parts of a document is the answer over the
-        document. What may matter for another part is noted too: a line whose meeting is dated elsewhere, and the last
-        heading of a passage, which the next part goes on under.
+        document. Where dates matter, the last heading of a passage is noted too: the next part goes on under it.
         """
         understood = self.understand(question)
         if understood is None:
@@ -80,9 +80,9 @@ class IdealReader:
         asked, match = understood.asked, understood.match
         notes: dict[str, None] = {}
         for passage in passages:
-            facts = read_facts([passage], asked.kinds)
-            notes |= dict.fromkeys(fact.note for fact in facts if _undated(fact) or asked.narrow(match, fact))
-            if IN_MEETINGS.intersection(asked.kinds) and (heading := last_heading(passage)):
+            facts = [fact for fact in read_facts([passage], asked.kinds) if asked.narrow(match, fact)]
+            notes |= dict.fromkeys(fact.note for fact in asked.keep(match, facts))
+            if asked.dated and (heading := last_heading(passage)):
                 notes[f"({heading})"] = None
         return list(notes)
 
@@ -128,10 +128,6 @@ def split_passages(material: str) -> list[str]:
     """Passages between lines that label them. Each is read for itself: what stands before one does not date the next."""
     starts = [0, *(match.start() for match in _LABEL.finditer(material)), len(material)]
     return [material[a:b] for a, b in pairwise(starts) if material[a:b].strip()]
-
-
-def _undated(fact: Fact) -> bool:
-    return fact.number is not None and fact.on is None
 
 
 def read(request: ChatRequest) -> str | Reply:
