@@ -56,9 +56,14 @@ class CancelToken:
     def watching(self, task: asyncio.Task[object]) -> Iterator[None]:
         """While the block runs, a cancel also cancels ``task``, from whatever thread it comes."""
         loop = asyncio.get_running_loop()
+        inside = True
+
+        def cancel_task() -> None:
+            if inside:  # the block may have ended since the cancel came from another thread
+                task.cancel()
 
         def callback() -> None:
-            loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(cancel_task)
 
         with self._lock:
             self._callbacks.append(callback)
@@ -68,6 +73,7 @@ class CancelToken:
         try:
             yield
         finally:
+            inside = False
             with self._lock:
                 self._callbacks.remove(callback)
 
@@ -85,13 +91,16 @@ class Budget:
         self._tokens_in = 0
         self._tokens_out = 0
         self._tokens_cached = 0
+        self._tokens_promised = 0
         self._by_model: Counter[str] = Counter()
         self._closing = False
 
     def charge_call(self, model: str, prompt_tokens: int) -> None:
         """Enter one model call before it is made.
 
-        Raises :class:`BudgetExhausted` when calls, tokens or time are used up; then nothing is entered.
+        Its prompt counts as spent until :meth:`record` enters the true figures, so calls made at the same time cannot
+        overdraw the ledger together. Raises :class:`BudgetExhausted` when calls, tokens or time are used up; then nothing
+        is entered.
         """
         with self._lock:
             self._check_time()
@@ -101,18 +110,22 @@ class Budget:
                     "max_llm_calls",
                     f"The limit of {self.limits.max_llm_calls} model calls for one message is reached.",
                 )
-            spent = self._tokens_in + self._tokens_out
-            if self.limits.max_tokens is not None and spent + prompt_tokens > self.limits.max_tokens:
+            left = self._tokens_left()
+            if left is not None and prompt_tokens >= left:
+                spent = self._tokens_in + self._tokens_out
                 raise BudgetExhausted(
                     "max_tokens",
                     f"The limit of {self.limits.max_tokens:,} tokens for one message is reached ({spent:,} used).",
                 )
             self._calls += 1
             self._by_model[model] += 1
+            self._tokens_promised += prompt_tokens
 
-    def record(self, usage: CallUsage) -> None:
-        """Enter what a call has cost, as reported by the server."""
+    def record(self, usage: CallUsage, *, promised: int) -> None:
+        """Enter what a call has cost, as reported by the server. ``promised`` is the size of its prompt as it was
+        charged."""
         with self._lock:
+            self._tokens_promised -= promised
             self._tokens_in += usage.tokens_in
             self._tokens_out += usage.tokens_out
             self._tokens_cached += usage.tokens_cached
@@ -144,10 +157,15 @@ class Budget:
 
     @property
     def tokens_left(self) -> int | None:
-        """Tokens that may still be spent; None without a limit."""
-        if self.limits.max_tokens is None:
-            return None
-        return max(0, self.limits.max_tokens - self._tokens_in - self._tokens_out)
+        """Tokens that work may still spend; None without a limit."""
+        with self._lock:
+            return self._tokens_left()
+
+    def time_is_up(self) -> BudgetExhausted:
+        """The error that says so."""
+        return BudgetExhausted(
+            "max_seconds", f"The time limit of {self.limits.max_seconds:g} s for one message is reached."
+        )
 
     def close(self) -> None:
         """Work is over: what was kept back may now be spent on the answer."""
@@ -168,9 +186,14 @@ class Budget:
 
     def _check_time(self) -> None:
         if self.seconds_left <= 0:
-            raise BudgetExhausted(
-                "max_seconds", f"The time limit of {self.limits.max_seconds:g} s for one message is reached."
-            )
+            raise self.time_is_up()
+
+    def _tokens_left(self) -> int | None:
+        if self.limits.max_tokens is None:
+            return None
+        reserved = 0 if self._closing else int(RESERVED_SHARE * self.limits.max_tokens)
+        spent = self._tokens_in + self._tokens_out + self._tokens_promised
+        return max(0, self.limits.max_tokens - reserved - spent)
 
     def _reserved_calls(self) -> int:
         return 1 if not self._closing and self.limits.max_llm_calls >= 3 else 0

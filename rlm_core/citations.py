@@ -15,6 +15,12 @@ from rlm_core.results import Answer, Citation, Quotation
 CITED_TEXT_CHARS = 1_500
 SHORTEST_QUOTATION = 12
 MOST_EVIDENCE = 5
+MOST_QUOTATIONS = 12
+MOST_LOOKUPS = 40
+MOST_PLACES = 2_000
+"""So many places of a quotation's longest word are compared."""
+SCANNED_CHARS = 600_000_000
+"""Looking for words that are not there reads the whole context; for a huge one fewer words are looked for."""
 
 _NUMBERS = re.compile(r"[ \t]*\[(\d+(?:\s*[,;–-]\s*\d+)*)\](?!\()")
 _QUOTED = re.compile(r"“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|(?<!\w)\"([^\"\n]+)\"(?!\w)")
@@ -53,7 +59,8 @@ def check_quotations(text: str, context: Context) -> tuple[Quotation, ...]:
         return ()
     found = (next(group for group in match.groups() if group) for match in _QUOTED.finditer(text))
     wanted = dict.fromkeys(words.strip() for words in found if len(words.strip()) >= SHORTEST_QUOTATION)
-    return tuple(Quotation(words, find_words(words, context) is not None) for words in wanted)
+    looked_for = list(wanted)[: _lookups(context, MOST_QUOTATIONS)]
+    return tuple(Quotation(words, find_words(words, context) is not None) for words in looked_for)
 
 
 def find_words(words: str, context: Context) -> tuple[int, int] | None:
@@ -65,9 +72,18 @@ def find_words(words: str, context: Context) -> tuple[int, int] | None:
     pieces = _SPACE.split(words)
     if len(pieces) < 2 or len(words) > 2_000:
         return None
-    pattern = r"\s+".join(re.escape(piece) for piece in pieces)
-    match = re.search(pattern, context.text, re.IGNORECASE)
-    return match.span() if match else None
+    pattern = re.compile(r"\s+".join(re.escape(piece) for piece in pieces), re.IGNORECASE)
+    anchor = max(pieces[1:], key=len)
+    reach = 2 * len(words) + 100
+    at = context.text.find(anchor)
+    for _ in range(MOST_PLACES):
+        if at < 0:
+            return None
+        match = pattern.search(context.text, max(0, at - reach), at + reach)
+        if match is not None:
+            return match.span()
+        at = context.text.find(anchor, at + len(anchor))
+    return None
 
 
 def evidence(answer: str, context: Context) -> tuple[Citation, ...]:
@@ -81,7 +97,7 @@ def evidence(answer: str, context: Context) -> tuple[Citation, ...]:
     candidates += _TELLING.findall(answer)
     citations: list[Citation] = []
     taken: list[tuple[int, int]] = []
-    for words in dict.fromkeys(candidates):
+    for words in list(dict.fromkeys(candidates))[: _lookups(context, MOST_LOOKUPS)]:
         span = _rare(words.strip(), context)
         if span is None:
             continue
@@ -95,6 +111,10 @@ def evidence(answer: str, context: Context) -> tuple[Citation, ...]:
         if len(citations) == MOST_EVIDENCE:
             break
     return tuple(citations)
+
+
+def _lookups(context: Context, most: int) -> int:
+    return max(3, min(most, SCANNED_CHARS // len(context)))
 
 
 def _rare(words: str, context: Context, at_most: int = 3) -> tuple[int, int] | None:
