@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from rlm_core.backends.ollama_client import OllamaBackend
 from rlm_core.backends.openai_compatible import OpenAIBackend
 from rlm_core.errors import BackendError, SettingsError
 from rlm_core.settings import Settings
-
-AUTO_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ async def open_backend(settings: Settings) -> Backend:
 async def choose_backend(settings: Settings) -> Choice:
     """Like :func:`open_backend`, with the reason.
 
-    ``auto`` takes Ollama if it answers at once and has a model installed on this computer, else the embedded model. A
+    ``auto`` takes Ollama if it answers within two seconds and has a model installed on this computer, else the embedded model. A
     named backend is taken whether it answers or not: its own status says what is wrong.
     """
     if settings.backend == "ollama":
@@ -53,18 +50,18 @@ async def _auto(settings: Settings) -> Choice:
     ollama = OllamaBackend(None if _is_model_file(settings.base_url) else settings.base_url)
     why = f"Ollama does not answer at {ollama.base_url}"
     better = "Start Ollama with `ollama serve` for better answers"
-    try:
-        async with asyncio.timeout(AUTO_SECONDS):
-            status = await ollama.status()
-            installed = await ollama.models() if status.running else []
-        if installed:
-            names = "1 model" if len(installed) == 1 else f"{len(installed)} models"
-            return Choice(ollama, f"{status.sentence} It has {names}.")
-        if status.running:
+    status = await ollama.status()
+    if status.running:
+        try:
+            installed = await ollama.models()
+        except BackendError as error:
+            why = f"Ollama answers, but does not list its models ({error})"
+        else:
+            if installed:
+                names = "1 model" if len(installed) == 1 else f"{len(installed)} models"
+                return Choice(ollama, f"{status.sentence} It has {names}.")
             why = "Ollama answers, but no model is installed in it"
             better = f"Get one with `ollama pull {settings.models.fast}` for better answers"
-    except (TimeoutError, BackendError):
-        pass  # it does not answer in time: `why` says so
     await ollama.close()
     embedded = _embedded(settings)
     answering = (await embedded.status()).sentence

@@ -127,6 +127,13 @@ async def test_a_busy_server_is_asked_again(status: int) -> None:
     assert len(server.requests) == 3
 
 
+async def test_a_connection_closed_before_the_answer_is_tried_again() -> None:
+    with ScriptedOpenAI(Failing(Reply(status=0))) as server:
+        backend = quick(server)
+        assert (await whole(backend, MODEL, user("Hello"), options())).text == "Here at last."
+        await backend.close()
+
+
 async def test_the_wait_that_the_server_asks_for_is_kept() -> None:
     with ScriptedOpenAI(Failing(Reply(status=429, error="busy", headers=(("Retry-After", "0"),)))) as server:
         backend = OpenAIBackend(server.url, first_pause=10_000)

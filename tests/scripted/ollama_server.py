@@ -317,6 +317,9 @@ class ScriptedOllama(ScriptedServer):
             body=body,
         )
         reply = await self.ask_script(request)
+        if reply.status == 0:
+            exchange.drop()
+            raise Dropped
         if reply.status != 200:
             error = reply.error or "something went wrong, please see the ollama server logs for details"
             await exchange.send_json(reply.status, {"error": error}, dict(reply.headers))

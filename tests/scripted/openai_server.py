@@ -103,6 +103,9 @@ class ScriptedOpenAI(ScriptedServer):
         think = (body.get("chat_template_kwargs") or {}).get("enable_thinking")
         request = ChatRequest(body["model"], messages, tokens, self.window, schema, think, body)
         reply = await self.ask_script(request)
+        if reply.status == 0:
+            exchange.drop()
+            raise Dropped
         if reply.status != 200:
             await _error(exchange, reply.status, reply.error or "error", dict(reply.headers))
             return
