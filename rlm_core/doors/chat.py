@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from memory_store import StoreError
 from rlm_core.doors.house import House, NotHere, TheHouse, User
-from rlm_core.doors.outcome import Outcome, with_heartbeat
+from rlm_core.doors.outcome import EVENT_STREAM, Outcome, with_heartbeat
 from rlm_core.doors.problems import first_problem
 from rlm_core.doors.schemas import ChatReply, ChatRequest, Id, Problem, Stopped
 from rlm_core.errors import LocalRLMError
@@ -28,14 +28,13 @@ from rlm_core.run import new_id
 router = APIRouter(tags=["chat"])
 
 HEARTBEAT_SECONDS = 15.0
-_EVENT_STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
 @router.post(
     "/chat",
     response_model=ChatReply,
     responses={
-        200: {"content": _EVENT_STREAM},
+        200: {"content": EVENT_STREAM},
         404: {"model": Problem},
         409: {"model": Problem},
         503: {"model": Problem},
@@ -60,7 +59,7 @@ async def chat(wish: ChatRequest, house: TheHouse, user: User) -> Response:
 @router.get(
     "/chat/{message_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": _EVENT_STREAM}, 404: {"model": Problem}},
+    responses={200: {"content": EVENT_STREAM}, 404: {"model": Problem}},
 )
 async def follow(message_id: Id, house: TheHouse, user: User, start: int = 0) -> StreamingResponse:
     """The events of an answer in the making from number ``start`` on, as server-sent events."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rlm_core.doors.foreign import Said
 from rlm_core.doors.guest import MODELS, Guest, ask_for, content_text
 from rlm_core.doors.house import TheHouse, User
-from rlm_core.doors.outcome import Outcome, now, with_heartbeat
+from rlm_core.doors.outcome import EVENT_STREAM, Outcome, now, with_heartbeat
 from rlm_core.doors.schemas import LARGEST_CONTEXT, Id
 from rlm_core.errors import BackendError
 from rlm_core.events import ThinkingEvent, TokenEvent
@@ -137,7 +137,7 @@ async def model(name: str, house: TheHouse, user: User, request: Request) -> Mod
 @router.post(
     "/chat/completions",
     response_model=Completion,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **_ERRORS},
+    responses={200: {"content": EVENT_STREAM}, **_ERRORS},
 )
 async def chat_completions(
     wish: CompletionRequest, house: TheHouse, user: User, request: Request

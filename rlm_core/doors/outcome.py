@@ -13,6 +13,17 @@ from rlm_core.results import Citation
 
 T = TypeVar("T")
 
+EVENT_STREAM: dict[str, Any] = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "required": ["data"],
+            "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+        }
+    }
+}
+"""Server-sent events in the OpenAPI description: each one's data is JSON."""
+
 
 @dataclass(frozen=True)
 class Outcome:
