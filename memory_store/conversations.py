@@ -103,7 +103,9 @@ class Conversations:
         if expression is None:
             return []
         with self._db.read() as sql:
-            like = "%" + text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+            like = (
+                "%" + text.strip()[:200].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+            )
             titles = sql.execute(
                 "SELECT * FROM conversations WHERE user = ? AND title LIKE ? ESCAPE '\\' ORDER BY updated_at DESC LIMIT ?",
                 (user, like, limit),

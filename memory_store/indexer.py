@@ -113,6 +113,18 @@ class Indexer:
                 for kind in (MESSAGES, CHUNKS)
             )
 
+    def index_holds(self) -> tuple[int, int]:
+        """How many messages and passages the vector index has, over all users."""
+        held = []
+        for kind in (MESSAGES, CHUNKS):
+            with self._db.read() as sql:
+                users = [
+                    str(row[0])
+                    for row in sql.execute(f"SELECT DISTINCT {_USER[kind.name]} FROM {kind.source}")
+                ]
+            held.append(sum(len(self._index.holds(kind.name, user)) for user in users))
+        return held[0], held[1]
+
     def close(self) -> None:
         with self._change:
             self._closing = True

@@ -57,7 +57,9 @@ def quotations_of(sql: sqlite3.Connection, seq: int) -> list[int]:
     level = [seq]
     for _ in range(REACH):
         marks = ", ".join("?" * len(level))
-        level = [int(row[0]) for row in sql.execute(f"SELECT seq FROM messages WHERE parent IN ({marks})", level)]
+        level = [
+            int(row[0]) for row in sql.execute(f"SELECT seq FROM messages WHERE parent IN ({marks})", level)
+        ]
         found += level
     row = sql.execute(_UP, (seq,)).fetchone()
     return found + [int(near["seq"]) for near in _earlier(sql, row)]
