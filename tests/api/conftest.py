@@ -32,7 +32,7 @@ def script(request: ChatRequest) -> str | Reply:
             '<img src="https://evil.example/?d=1"><script>alert(1)</script> ![x](https://evil.example/y.png)'
         )
     if "ECHO" in asked:
-        return f"You said: {asked[asked.index('ECHO') :]}"
+        return f"You said: {asked[asked.rindex('ECHO') :]}"
     return "Hello there, friend."
 
 
