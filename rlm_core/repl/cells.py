@@ -27,7 +27,7 @@ class CellReport:
 
     head: str
     tail: str
-    printed: int
+    hidden: int
     error: str
     interrupted: bool
     final: str | None
@@ -49,8 +49,8 @@ def read_report(frame: Frame, cell_id: str) -> CellReport:
     if len(frame.texts) != 6 + len(definitions) + len(values):
         raise ProtocolError("a result with the wrong number of texts")
     head, tail, error, final, draft, variables = frame.texts[:6]
-    printed = header.get("printed")
-    if type(printed) is not int or printed < len(head) + len(tail):
+    hidden = header.get("hidden")
+    if type(hidden) is not int or not 0 <= hidden < 2**62:
         raise ProtocolError("a result that does not count its output")
     flags = [header.get(name) for name in ("interrupted", "final", "draft")]
     if not all(type(flag) is bool for flag in flags):
@@ -59,7 +59,7 @@ def read_report(frame: Frame, cell_id: str) -> CellReport:
     return CellReport(
         head=visible(head),
         tail=visible(tail),
-        printed=printed,
+        hidden=hidden,
         error=visible(error),
         interrupted=bool(flags[0]),
         final=final if flags[1] else None,

@@ -32,6 +32,7 @@ DONE: Final = 17  # answer to SETUP, ROWS and RESTORE
 CALL: Final = 18  # a host function is wanted
 RESULT: Final = 19  # a cell ended
 VIOLATION: Final = 20  # the audit hook saw something that must not happen; the worker ends
+FAULT: Final = 21  # the worker's own code failed; texts: [traceback]; the worker ends
 
 HEADER_LIMIT: Final = 256 * 1024
 """Bytes of JSON in one frame from the worker: enough for structure, as longer texts travel in the body."""
@@ -42,6 +43,7 @@ BODY_LIMITS: Final[dict[int, int]] = {
     CALL: 8 * 1024 * 1024,
     RESULT: 16 * 1024 * 1024,
     VIOLATION: 4 * 1024,
+    FAULT: 64 * 1024,
 }
 """Bytes of body the host accepts, by kind; a kind that is not listed is refused."""
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from rlm_core.repl import protocol
 from rlm_core.repl.calls import CallDesk, interrupted_reply
-from rlm_core.repl.cells import CellReport, Memory, read_report
+from rlm_core.repl.cells import CellReport, Memory, read_report, visible
 from rlm_core.repl.levels import explain, level_of, reaches
 from rlm_core.repl.pool import WorkerPool
 from rlm_core.repl.process import WorkerGone, WorkerProcess
@@ -313,6 +313,9 @@ class ReplSession:
                 return frame
             if frame.kind == protocol.VIOLATION:
                 raise WorkerGone(f"violation: {str(frame.header.get('event'))[:80]}")
+            if frame.kind == protocol.FAULT:
+                log.error("the sandbox worker failed:\n%s", visible("".join(frame.texts)))
+                raise WorkerGone("its own code failed, see the log")
             if frame.kind != protocol.CALL:
                 raise ProtocolError(f"a frame of kind {frame.kind} in the middle of a cell")
             header, texts = await self._answer_call(desk, frame, cell, stopping=ladder.stopping)
@@ -374,12 +377,12 @@ class ReplSession:
         if restarted:
             note = f"Python was restarted before this cell. {_lost_sentence(lost)}"
             error = f"{note}\n{error}" if error else None
-        shown = cut_middle(report.head, report.tail, report.printed, self.limits.output_chars)
+        shown = cut_middle(report.head, report.tail, report.hidden, self.limits.output_chars)
         if restarted and not error:
             shown = f"[{note}]\n{shown}"
         return CellResult(
             output=shown,
-            full_output=cut_middle(report.head, report.tail, report.printed, FULL_OUTPUT_CHARS),
+            full_output=cut_middle(report.head, report.tail, report.hidden, FULL_OUTPUT_CHARS),
             error=error,
             final=report.final,
             draft=report.draft,

@@ -116,16 +116,20 @@ class SandboxTooWeak(ReplError):
     """This system does not reach the level that the limits demand."""
 
 
-def cut_middle(head: str, tail: str, total: int, limit: int) -> str:
-    """Show at most ``limit`` characters of a text of ``total`` characters known by its head and tail (which together may
-    be all of it), and say how much is missing."""
+def cut_middle(head: str, tail: str, hidden: int, limit: int) -> str:
+    """Show at most ``limit`` characters of a text and say how much is missing.
+
+    ``head`` and ``tail`` are its beginning and its end, with ``hidden`` characters between them that were never kept.
+    """
     whole = head + tail
-    if total <= limit and total == len(whole):
+    total = len(whole) + hidden
+    if total <= limit:
         return whole
-    note = f"\n... [{total - limit:,} of {total:,} characters cut; print less, or look at slices] ...\n"
-    room = max(limit - len(note), 0)
+
+    def note(missing: int) -> str:
+        return f"\n... [{missing:,} of {total:,} characters cut; print less, or look at slices] ...\n"
+
+    room = max(limit - len(note(total)), 0)
     front = room * 2 // 3
     back = room - front
-    missing = total - front - back
-    note = f"\n... [{missing:,} of {total:,} characters cut; print less, or look at slices] ...\n"
-    return whole[:front] + note + (whole[len(whole) - back :] if back else "")
+    return whole[:front] + note(total - room) + whole[len(whole) - back :]

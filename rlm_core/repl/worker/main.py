@@ -7,55 +7,43 @@ import codecs
 import csv
 import json
 import os
-import time
-from collections.abc import Callable, Sequence
-from types import CodeType
+import traceback
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from rlm_core.repl import protocol
 from rlm_core.repl.protocol import Frame
-from rlm_core.repl.worker import errors, probe
+from rlm_core.repl.worker import probe
 from rlm_core.repl.worker.audit import Tripwire
 from rlm_core.repl.worker.channel import Channel, HostGone, take_standard_streams
-from rlm_core.repl.worker.desugar import LAST_VALUE
+from rlm_core.repl.worker.desugar import private_name
 from rlm_core.repl.worker.interrupts import CellInterrupt, Interrupts
 from rlm_core.repl.worker.lock import Lock
-from rlm_core.repl.worker.namespace import Namespace
-from rlm_core.repl.worker.output import Printer, Sink
+from rlm_core.repl.worker.output import Sink
 from rlm_core.repl.worker.policy import compile_cell
-from rlm_core.repl.worker.scaffold import ANSWER_CHARS, Material, Text, describe_variables
+from rlm_core.repl.worker.running import CellRunner, Compile, Outcome
+from rlm_core.repl.worker.scaffold import describe_variables
 from rlm_core.repl.worker.snapshot import SnapshotLog, definitions, load_variable
 from rlm_core.repl.worker.tables import Tables
 
-Compile = Callable[[str, str, dict[str, tuple[str, ...]]], CodeType]
-
-KEPT_SOURCES: Final = 200
 MAX_NAMES: Final = 500
 
 
 class Worker:
     """One session's state on the worker's side."""
 
-    def __init__(
-        self, channel: Channel, interrupts: Interrupts, lock: Lock, compile_source: Compile = compile_cell
-    ) -> None:
-        self._lock = lock
+    def __init__(self, channel: Channel, interrupts: Interrupts, lock: Lock, compile_source: Compile) -> None:
         self._channel = channel
         self._interrupts = interrupts
-        self._compile = compile_source
-        self.printer = Printer()
-        self.material = Material()
-        self.tripwire = Tripwire(
-            lambda: interrupts.armed, lambda event: channel.send(protocol.VIOLATION, {"event": event[:200]})
-        )
-        self.namespace = Namespace(self.material, self.printer, interrupts)
-        self._sources: dict[str, str] = {}
-        self._cell = 0
+        self._lock = lock
         self._functions: set[str] = set()
         self._calls_closed = ""
         self._log = SnapshotLog(0)
+        self.tripwire = Tripwire(
+            lambda: interrupts.armed, lambda event: channel.send(protocol.VIOLATION, {"event": event[:200]})
+        )
+        self.runner = CellRunner(interrupts, self.tripwire, compile_source)
         self.tables = Tables(interrupts, 10_000, 10.0)
-        self.namespace.provide({"python_exec": self._python_exec})
 
     # ---- frames ----
 
@@ -73,7 +61,7 @@ class Worker:
             handlers[frame.kind](frame)
 
     def _setup(self, frame: Frame) -> None:
-        header, material = frame.header, self.material
+        header, material = frame.header, self.runner.material
         if header["context"]:
             material.context = frame.texts[-1]
         material.query = protocol.decode_value(header["query"], frame.texts)
@@ -90,13 +78,13 @@ class Worker:
             self.tables = Tables(self._interrupts, header["sql_rows"], header["seconds"])
             for table in header["tables"]:
                 self.tables.create(table["name"], table["columns"])
-            self.namespace.provide({"sql": self.tables.query})
+            self.runner.namespace.provide({"sql": self.tables.query})
         self._channel.send(protocol.DONE, {"memory": memory})
 
     def _provide_functions(self, names: Sequence[str]) -> None:
-        self.namespace.withdraw(self._functions - set(names))
+        self.runner.namespace.withdraw(self._functions - set(names))
         self._functions = set(names)
-        self.namespace.provide({name: self._host_function(name) for name in names})
+        self.runner.namespace.provide({name: self._host_function(name) for name in names})
 
     def _rows(self, frame: Frame) -> None:
         self.tables.insert(frame.header["table"], json.loads(frame.texts[0]))
@@ -106,162 +94,66 @@ class Worker:
         names, count = frame.header["names"], frame.header["definitions"]
         restored: list[str] = []
         self._calls_closed = "model calls are not made while definitions are brought back"
-        self.namespace.begin_cell()
+        self.runner.namespace.begin_cell()
         for name, source in zip(names[:count], frame.texts[:count], strict=True):
             try:
-                self._execute(source)
+                self.runner.execute(source)
             except (Exception, CellInterrupt):
                 continue
             restored.append(name)
         for name, text in zip(names[count:], frame.texts[count:], strict=True):
-            self.namespace.restore(name, load_variable(text))
+            self.runner.namespace.restore(name, load_variable(text))
             restored.append(name)
-        self.namespace.end_cell()
+        self.runner.namespace.end_cell()
         self._calls_closed = ""
-        self.printer.sinks = [Sink()]
-        self._log.changes(self.namespace.variables())
+        self._log.changes(self.runner.namespace.variables())
         self._channel.send(protocol.DONE, {"restored": restored[:MAX_NAMES]})
 
     def _probe(self, frame: Frame) -> None:
         memory = self._lock.limit_memory(frame.header["memory_bytes"])
         self._channel.send(protocol.DONE, {"memory": memory, "attempts": probe.attempt_all()})
 
-    # ---- running ----
-
-    def _execute(self, source: str) -> None:
-        """Compile and run source in the session's namespace; the last value stays under LAST_VALUE."""
-        self._cell += 1
-        filename = f"<cell {self._cell}>"
-        self._sources[filename] = source
-        while len(self._sources) > KEPT_SOURCES:
-            del self._sources[next(iter(self._sources))]
-        code = self._compile(source, filename, self.namespace.exports)
-        cells = self.namespace.cells
-        cells.pop(LAST_VALUE, None)
-        self.tripwire.expect(code)
-        self._interrupts.run(lambda: exec(code, cells))
+    # ---- cells ----
 
     def _run(self, frame: Frame) -> None:
-        source = frame.texts[0]
-        material, sink = self.material, Sink()
-        self.printer.sinks = [sink]
-        material.finish.given = False
+        source = frame.texts[0].removeprefix("\ufeff")  # a byte order mark is no part of the code
         self._calls_closed = ""
-        self.namespace.begin_cell()
-        error, interrupted, ran = "", False, False
-        started = time.perf_counter()
+        outcome = self.runner.run(source)
+        cell = frame.header["id"]
         try:
-            self._execute(source)
-            ran = True
-            self._interrupts.run(self._echo)
-        except CellInterrupt as stop:
-            interrupted = True
-            error = errors.where(stop, self._sources)
-        except Exception as problem:
-            error = self._describe(problem)
-        notes = self.namespace.end_cell()
-        final, draft = self._answer(raised=bool(error) or interrupted)
-        self.printer.sinks = [sink]
-        if notes:
-            sink.write(("" if sink.ends_line else "\n") + "\n".join(notes) + "\n")
-        self._send_result(
-            frame.header["id"], source if ran else None, sink, error, interrupted, final, draft, started
-        )
+            header, texts = self._result(cell, source, outcome)
+        except (MemoryError, RecursionError) as problem:
+            self._log = SnapshotLog(0)
+            told = f"{type(problem).__name__}: too little memory is left to report the result; del large variables."
+            outcome = Outcome(Sink(), outcome.error or told, outcome.interrupted)
+            header, texts = self._result(cell, source, outcome)
+        self._channel.send(protocol.RESULT, header, texts)
 
-    def _echo(self) -> None:
-        value = self.namespace.cells.pop(LAST_VALUE, None)
-        if value is not None:
-            self.printer.echo(value)
-
-    def _describe(self, problem: BaseException) -> str:
-        try:
-            message = self._interrupts.run(lambda: errors.message_of(problem))
-        except (Exception, CellInterrupt):
-            message = "(its message cannot be shown)"
-        return errors.describe_error(problem, message, self._sources, self.namespace.provided_names())
-
-    def _answer(self, *, raised: bool) -> tuple[str | None, str | None]:
-        """``(final, draft)``; a cell that raised does not finish, whatever it had set before."""
-        material = self.material
-
-        def text(value: Any) -> str:
-            shown = value if type(value) is str else str(value)
-            if len(shown) > ANSWER_CHARS:
-                shown = f"{shown[:ANSWER_CHARS]}\n[cut: {len(shown) - ANSWER_CHARS:,} more characters]"
-            return str.__str__(shown)
-
-        def look() -> tuple[str | None, str | None]:
-            content = material.answer.get("content")
-            empty = content is None or (isinstance(content, str) and not content)
-            draft = None if empty else text(content)
-            if material.finish.given:
-                final = text(material.finish.value)
-                return (None, draft or final) if raised else (final, draft or final)
-            ready = bool(material.answer.get("ready"))
-            if raised:
-                if ready:
-                    material.answer["ready"] = False
-                return None, draft
-            return (draft if ready else None), draft
-
-        try:
-            return self._interrupts.run(look)
-        except (Exception, CellInterrupt):
-            return None, None
-
-    def _send_result(
-        self, cell: str, source: str | None, sink: Sink, error: str, interrupted: bool, final: str | None,
-        draft: str | None, started: float,
-    ) -> None:  # fmt: skip
-        seconds = time.perf_counter() - started
-        variables = self.namespace.variables()
+    def _result(self, cell: str, source: str, outcome: Outcome) -> tuple[dict[str, Any], list[bytes]]:
+        variables = self.runner.namespace.variables()
         changed, gone = self._log.changes(variables)
-        defined = definitions(source) if source is not None and self._compile is compile_cell else {}
-        head, tail = sink.parts()
-        texts = [head, tail, error, final or "", draft or "", "\n".join(describe_variables(variables))]
-        names = [name for name in variables if len(name) <= 100][:MAX_NAMES]
+        defined = definitions(source) if outcome.ran else {}
+        defined = {
+            name: text for name, text in defined.items() if private_name(name) in self.runner.namespace.cells
+        }
+        head, tail = outcome.sink.parts()
         header: dict[str, Any] = {
             "id": cell,
-            "seconds": seconds,
-            "interrupted": interrupted,
-            "printed": sink.total,
-            "final": final is not None,
-            "draft": draft is not None,
-            "names": names,
-            "gone": gone[:MAX_NAMES],
-            "definitions": [name for name in defined if name in names or name in self.namespace.cells][
-                :MAX_NAMES
-            ],
-            "values": [name for name in changed if len(name) <= 100][:MAX_NAMES],
+            "interrupted": outcome.interrupted,
+            "hidden": outcome.sink.total - len(head) - len(tail),
+            "final": outcome.final is not None,
+            "draft": outcome.draft is not None,
+            "names": _short(variables),
+            "gone": _short(gone),
+            "definitions": _short(defined),
+            "values": _short(changed),
         }
+        lines = "\n".join(describe_variables(variables))
+        texts = [head, tail, outcome.error, outcome.final or "", outcome.draft or "", lines]
         texts += [defined[name] for name in header["definitions"]] + [
             changed[name] for name in header["values"]
         ]
-        self._channel.send(
-            protocol.RESULT, header, [text.encode("utf-8", "backslashreplace") for text in texts]
-        )
-
-    def _python_exec(self, code: str) -> Text:
-        """Run code in the same namespace and return what it printed and the value of its last expression."""
-        if not isinstance(code, str):
-            raise TypeError("python_exec(code) needs the code as a string")
-        if len(self.printer.sinks) > 20:
-            raise RecursionError("python_exec calls itself too deeply")
-        sink = Sink()
-        self.printer.sinks.append(sink)
-        try:
-            with self._interrupts.deferred():
-                self._cell += 1
-                filename = f"<cell {self._cell}>"
-                self._sources[filename] = str.__str__(code)
-                compiled = self._compile(str.__str__(code), filename, self.namespace.exports)
-            cells = self.namespace.cells
-            cells.pop(LAST_VALUE, None)
-            exec(self.tripwire.expect(compiled), cells)
-            self._echo()
-        finally:
-            self.printer.sinks.remove(sink)
-        return Text("".join(sink.parts()))
+        return header, [text.encode("utf-8", "backslashreplace") for text in texts]
 
     # ---- host functions ----
 
@@ -301,6 +193,10 @@ class Worker:
         raise _exception(reply.header.get("type"), message)
 
 
+def _short(names: Iterable[str]) -> list[str]:
+    return [name for name in names if len(name) <= 100][:MAX_NAMES]
+
+
 def _exception(kind: Any, message: str) -> Exception:
     found = getattr(builtins, kind, None) if isinstance(kind, str) else None
     if isinstance(found, type) and issubclass(found, Exception) and found in _PLAIN_ERRORS:
@@ -331,6 +227,10 @@ def serve(host_pid: int, cpu_seconds: int = 900, compile_source: Compile = compi
         worker.serve_forever()
     except HostGone:
         os._exit(0)
+    except BaseException:
+        trace = traceback.format_exc()[-8000:].encode("utf-8", "backslashreplace")
+        channel.send(protocol.FAULT, {}, [trace])
+        os._exit(1)
 
 
 def warm_up(worker: Worker) -> None:

@@ -23,36 +23,47 @@ class NotPlain(Exception):
 
 def dump_variable(value: Any) -> str:
     """The value as JSON with tags for what JSON lacks. Raises NotPlain."""
-    kind = type(value)
-    if kind is str and len(value) > VARIABLE_CHARS:
-        raise NotPlain
     try:
-        text = json.dumps(_tag(value, [MAX_PARTS], 0), ensure_ascii=False, check_circular=False)
-    except (ValueError, OverflowError) as error:
+        text = json.dumps(_tag(value, _Room(), 0), ensure_ascii=False, check_circular=False)
+    except (ValueError, OverflowError, MemoryError) as error:
         raise NotPlain from error
     if len(text) > VARIABLE_CHARS:
         raise NotPlain
     return text
 
 
-def _tag(value: Any, parts: list[int], depth: int) -> Any:
+class _Room:
+    """What one variable may still take; refuses before anything large is copied."""
+
+    def __init__(self) -> None:
+        self.parts = MAX_PARTS
+        self.chars = VARIABLE_CHARS
+
+    def take(self, parts: int, chars: int) -> None:
+        self.parts -= parts
+        self.chars -= chars
+        if self.parts < 0 or self.chars < 0:
+            raise NotPlain
+
+
+def _tag(value: Any, room: _Room, depth: int) -> Any:
     kind = type(value)
     if kind in _ATOMS:
+        room.take(0, len(value) if kind is str else 8)
         if kind is int and value.bit_length() > 8192:
             raise NotPlain
         return value
     if depth > 30:
         raise NotPlain
     if kind is Passage:
+        room.take(1, len(value))
         return {"p": [value.text, value.start, value.score, value.match]}
     if kind not in (list, tuple, dict, set):
         raise NotPlain
-    parts[0] -= len(value)
-    if parts[0] < 0:
-        raise NotPlain
+    room.take(len(value), 0)
     if kind is dict:
-        return {"d": [[_tag(k, parts, depth + 1), _tag(v, parts, depth + 1)] for k, v in value.items()]}
-    items = [_tag(item, parts, depth + 1) for item in value]
+        return {"d": [[_tag(k, room, depth + 1), _tag(v, room, depth + 1)] for k, v in value.items()]}
+    items = [_tag(item, room, depth + 1) for item in value]
     return items if kind is list else {"t" if kind is tuple else "s": items}
 
 
@@ -83,15 +94,14 @@ def _untag(node: Any) -> Any:
 def definitions(source: str) -> dict[str, str]:
     """The source of each top-level def, class and import of a cell that ran, by the name it binds."""
     found: dict[str, str] = {}
+    lines = source.split("\n")
     for node in ast.parse(source).body:
-        text = ast.get_source_segment(source, node) or ""
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
-            found[node.name] = text
+            found[node.name] = "\n".join(lines[first - 1 : node.end_lineno])
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             for alias in node.names:
-                found[alias.asname or alias.name.partition(".")[0]] = text
+                found[alias.asname or alias.name.partition(".")[0]] = ast.unparse(node)
     return {name: text for name, text in found.items() if len(text) <= 64 * 1024}
 
 
@@ -104,20 +114,23 @@ class SnapshotLog:
 
     def changes(self, variables: dict[str, Any]) -> tuple[dict[str, str], list[str]]:
         """``(new or changed, gone)``: JSON texts by name, smallest first within the limit, and names to forget."""
-        texts: dict[str, str] = {}
-        for name, value in variables.items():
-            try:
-                texts[name] = dump_variable(value)
-            except NotPlain:
-                continue
         kept: dict[str, str] = {}
         room = self._limit
-        for name in sorted(texts, key=lambda n: len(texts[n])):
-            room -= len(texts[name])
-            if room < 0:
+        for name in sorted(variables, key=lambda n: _size_guess(variables[n])):
+            if room <= 0:
                 break
-            kept[name] = texts[name]
+            try:
+                text = dump_variable(variables[name])
+            except NotPlain:
+                continue
+            room -= len(text)
+            if room >= 0:
+                kept[name] = text
         changed = {name: text for name, text in kept.items() if self._sent.get(name) != text}
         gone = [name for name in self._sent if name not in kept]
         self._sent = kept
         return changed, gone
+
+
+def _size_guess(value: Any) -> int:
+    return len(value) if type(value) in (str, list, tuple, dict, set, Passage) else 1
