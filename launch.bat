@@ -1,6 +1,6 @@
 @echo off
 rem Sets up LocalRLM (the first time) and starts it.   launch.bat [arguments for app.py]
-rem launch.bat test [arguments for pytest]   launch.bat check   launch.bat setup
+rem launch.bat test [arguments for pytest]   launch.bat check   launch.bat setup   launch.bat doctor
 rem Everything with a decision in it is in the folder launcher.
 setlocal
 pushd "%~dp0"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up LocalRLM (the first time) and starts it.   ./launch.sh [arguments for app.py]
-# ./launch.sh test [arguments for pytest]   ./launch.sh check   ./launch.sh setup
+# ./launch.sh test [arguments for pytest]   ./launch.sh check   ./launch.sh setup   ./launch.sh doctor
 # Everything with a decision in it is in launcher/.
 set -u
 cd "$(dirname "$0")" || exit 1

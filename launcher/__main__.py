@@ -1,6 +1,7 @@
-"""``python -m launcher [test|check|setup|stop] [arguments]``; without a word of these it starts the app.
+"""``python -m launcher [test|check|setup|stop|doctor|users] [arguments]``; without a word of these it starts the app.
 
-Arguments after ``test`` and ``check`` go to pytest, all others to app.py.
+Arguments after ``test`` and ``check`` go to pytest, those after ``doctor`` and ``users`` to ``python -m rlm_core``, all
+others to app.py.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> int:
             return setup()
         if word in ("test", "check"):
             return test(arguments[1:], checks=word == "check")
+        if word in ("doctor", "users"):
+            return command(arguments)
         return start(arguments)
     except LaunchError as error:
         complain(str(error))
@@ -81,6 +84,14 @@ def setup() -> int:
     with Lock(places.lock):
         environment.prepare(places)
     return 0
+
+
+def command(arguments: list[str]) -> int:
+    """Run a command of ``python -m rlm_core`` with the environment's Python."""
+    places = _places(None)
+    with Lock(places.lock):
+        environment.prepare(places)
+    return environment.call(places, "-m", "rlm_core", *arguments)
 
 
 def test(arguments: list[str], *, checks: bool) -> int:
