@@ -128,7 +128,7 @@ class PlanRunner:
                 error = str(failure)
                 continue
             progress.results[task.id] = result
-            await workspace.repl.run(f"result_{task.id} = {result!r}")
+            await _in_repl(run, workspace, f"result_{task.id} = {result!r}", turn)
             return
         progress.failures[task.id] = error
         run.warn("sub_task_failed", f"Sub-task {task.id} ({task.type}) failed twice: {error}", parent=turn)
@@ -152,42 +152,36 @@ class PlanRunner:
         prompt = _with_results(task, progress)
         if error:
             prompt = TASK_RETRY.format(prompt=prompt, error=error)
-        workspace.subcalls.parent = turn
         if task.type == "solve":
-            return await workspace.subcalls.rlm_query(prompt, question.context.text or None)
-        return str(await workspace.subcalls.llm_query(prompt))
+            return await workspace.subcalls.solve(prompt, question.context.text or None, parent=turn)
+        return str(await workspace.subcalls.ask(prompt, parent=turn))
 
     async def _python(
         self, run: Run, question: Question, workspace: Workspace, task: PlannedTask, turn: str, error: str
     ) -> str:
         code = task.input
         if error:
-            code = await self._corrected(run, workspace, task, turn, error)
+            code = await self._corrected(workspace, task, turn, error)
         parsed = parse_reply(code)
         if not parsed.cells:
             raise TaskFailed(f"there is no code that runs in it ({parsed.problem or 'it does not compile'})")
         outputs = []
         for cell in parsed.cells:
             code_id = run.emit(CodeEvent, parent=turn, code=cell)
-            workspace.subcalls.parent = code_id
-            async with asyncio.timeout(max(0.01, run.budget.seconds_left)):
-                result = await workspace.repl.run(cell)
+            result = await _in_repl(run, workspace, cell, code_id)
             _report(run, code_id, result)
             if result.error is not None:
                 raise TaskFailed(result.error)
             outputs.append(result.final or result.output)
         return "\n".join(outputs).strip() or "(no output)"
 
-    async def _corrected(
-        self, run: Run, workspace: Workspace, task: PlannedTask, turn: str, error: str
-    ) -> str:
+    async def _corrected(self, workspace: Workspace, task: PlannedTask, turn: str, error: str) -> str:
         """Code that failed is given back to the model with its traceback."""
-        workspace.subcalls.parent = turn
         prompt = (
             f"This Python code failed in a REPL that holds `context` (str), `search(text, k)`, `chunks(size, overlap)`:\n\n{task.input}\n\n"
             f"{error}\n\nReply with the corrected code only, in one ```python block."
         )
-        return str(await workspace.subcalls.llm_query(prompt))
+        return str(await workspace.subcalls.ask(prompt, parent=turn))
 
     def _read(self, question: Question, task: PlannedTask, progress: _Progress) -> str:
         bounds = _RANGE.search(task.input)
@@ -225,6 +219,13 @@ class PlanRunner:
                 f"Sub-task {task.id} ({task.type}, {shorten(task.input, 200)}):\n{shorten(result, share)}"
             )
         return "\n\n".join(lines)
+
+
+async def _in_repl(run: Run, workspace: Workspace, code: str, parent: str) -> CellResult:
+    try:
+        return await workspace.run(code, parent=parent, seconds=run.budget.seconds_left)
+    except TimeoutError:
+        raise run.budget.time_is_up() from None
 
 
 def _default_plan(question: Question) -> Plan:

@@ -158,7 +158,8 @@ OBSERVATION = "Output:\n{output}"
 NO_OUTPUT = "(no output; use print, or end with an expression)"
 DROPPED_FINAL = """
 
-The last block of your reply was not run: it would have finished with an answer written before you saw this output. If the answer is right, finish now."""
+The end of your reply was not used: it gave an answer before you had seen this output. If that answer is right, finish now."""
+PLAN_AS_FINAL = """That was taken back: it says what you are going to do, it is no answer to the question. Carry the plan out with code first. (If it is the answer after all, finish with it again.)"""
 SAME_CODE = """
 
 You ran exactly this code before, with this same result. Try something else, or finish with the best answer."""

@@ -12,8 +12,9 @@ what the REPL's ``answer`` or ``FINAL`` holds, to the letter.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rlm_core import prompts
 from rlm_core.backends.base import ChatMessage
@@ -35,6 +36,20 @@ HISTORY_CHARS = 2_000
 SMALLEST_VIEW = 300
 OUTPUTS_KEPT_CHARS = 400_000
 """How much printed output one message leaves in its trace; beyond it only what the model was shown."""
+NO_ANSWER_YET = 'answer["content"], answer["ready"] = "", False'
+PLAN_CHARS = 600
+
+_PLAN = re.compile(
+    r"\W*(?:(?:first|next|now|okay|ok|sure|so|then)\b\W*)*"
+    r"(?:i will\b|i'll\b|i am going to\b|i'm going to\b|i need to\b|let me\b|let's\b|we need to\b|my plan\b|the plan\b|plan:|"
+    r"step 1\b|ich werde\b|zuerst (?:werde|muss)\b)",
+    re.IGNORECASE,
+)
+
+
+def sounds_like_a_plan(text: str) -> bool:
+    """Whether a short answer begins like an announcement (arXiv 2512.24601, appendix B: plans given as final answers)."""
+    return len(text) <= PLAN_CHARS and _PLAN.match(text) is not None
 
 
 class CannotCode(LocalRLMError):
@@ -69,12 +84,12 @@ class _State:
     last_cells: tuple[str, ...] = ()
     same_cells: int = 0
     code_ran: bool = False
+    plan_refused: bool = False
     draft: str = ""
     variables: tuple[str, ...] = ()
     outputs_chars: int = 0
     last_output: str = ""
     last_reply: str = ""
-    replies: list[str] = field(default_factory=list)
 
 
 class ReplLoop:
@@ -105,14 +120,15 @@ class ReplLoop:
             for iteration in range(1, turns + 1):
                 run.budget.check_time()
                 run.budget.count_iteration()
-                turn = run.emit(TurnStartedEvent, parent=parent, depth=depth, iteration=iteration, of=turns)
+                below = run.budget.limits.max_depth - depth
+                turn = run.emit(TurnStartedEvent, parent=parent, depth=below, iteration=iteration, of=turns)
                 conversation = await self._within_window(run, question, conversation, state)
                 reply = await self._ask(run, conversation, turn, is_root)
                 state.last_reply = without_thinking(reply).strip()
                 parsed = parse_reply(reply)
                 result = await self._act(run, workspace, parsed, question, state, turn, is_root)
                 if result.final is not None:
-                    return self._finished(run, question, result.final, turn, is_root)
+                    return await self._finished(run, question, result.final, turn, is_root)
                 if state.same_cells >= SAME_CODE_AT_MOST:
                     return await self._best(
                         run, question, conversation, state, "the same code was run again and again", is_root
@@ -240,6 +256,8 @@ class ReplLoop:
         for cell in parsed.cells:
             result = await self._run_cell(run, workspace, cell, state, turn, is_root)
             if result.final is not None:
+                if sounds_like_a_plan(result.final) and not state.plan_refused:
+                    return await self._refused_plan(workspace, state, run, is_root)
                 return _Outcome("", result.final)
             outputs.append(_observed(result))
             if result.error is not None:
@@ -263,13 +281,10 @@ class ReplLoop:
     ) -> CellResult:
         code_id = run.emit(CodeEvent, parent=turn, code=cell)
         run.emit(PhaseEvent, parent=code_id, text="running code")
-        workspace.subcalls.parent = code_id
         try:
-            async with asyncio.timeout(max(0.01, run.budget.seconds_left)):
-                result = await workspace.repl.run(cell)
+            result = await workspace.run(cell, parent=code_id, seconds=run.budget.seconds_left)
         except TimeoutError:
-            run.budget.check_time()
-            raise
+            raise run.budget.time_is_up() from None
         state.code_ran = True
         state.variables = workspace.variables = result.variables
         if result.draft:
@@ -289,6 +304,15 @@ class ReplLoop:
             final=result.final is not None,
         )
         return result
+
+    async def _refused_plan(self, workspace: Workspace, state: _State, run: Run, is_root: bool) -> _Outcome:
+        """A plan handed over as the answer is taken back, once: the model may insist."""
+        state.plan_refused = True
+        state.draft = ""
+        if is_root:
+            run.draft = ""
+        await workspace.run(NO_ANSWER_YET, parent=None, seconds=run.budget.seconds_left)
+        return _Outcome(prompts.PLAN_AS_FINAL)
 
     async def _text_final(
         self,
@@ -315,10 +339,10 @@ class ReplLoop:
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    def _finished(self, run: Run, question: Question, final: str, turn: str, is_root: bool) -> Answer:
+    async def _finished(self, run: Run, question: Question, final: str, turn: str, is_root: bool) -> Answer:
         if is_root:
             run.emit(TokenEvent, parent=turn, text=final)
-        return cite(final, {}, question.context)
+        return await asyncio.to_thread(cite, final, {}, question.context)
 
     async def _best(
         self,
@@ -334,7 +358,7 @@ class ReplLoop:
             state.draft = await self._last_call(run, question, conversation, reason, is_root)
         elif is_root:
             run.emit(TokenEvent, text=state.draft)
-        answer = cite(state.draft or state.last_output, {}, question.context)
+        answer = await asyncio.to_thread(cite, state.draft or state.last_output, {}, question.context)
         return Answer(answer.text, answer.citations, answer.quotations, partial=True, reason=reason)
 
     async def _last_call(
@@ -350,6 +374,7 @@ class ReplLoop:
 
         def on_text(text: str) -> None:
             if is_root:
+                run.draft += text
                 run.emit(TokenEvent, text=text)
 
         try:

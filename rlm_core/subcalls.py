@@ -66,6 +66,12 @@ class SubCalls:
 
         Raises PromptTooLong before anything is sent, ValueError when a reply does not follow the schema.
         """
+        return await self.ask(prompt, model, schema, parent=self.parent)
+
+    async def ask(
+        self, prompt: Any, model: Any = None, schema: dict[str, Any] | None = None, *, parent: str | None
+    ) -> Any:
+        """:meth:`llm_query`, shown under ``parent``."""
         text = _as_prompt(prompt)
         name = None
         if isinstance(model, str) and model.strip():
@@ -76,7 +82,7 @@ class SubCalls:
         messages = [ChatMessage("user", text)]
         await self._refuse_if_too_long(text)
         reply = await self._calls.call(
-            self._run, "fast", "sub", messages, parent=self.parent, schema=schema, model=name
+            self._run, "fast", "sub", messages, parent=parent, schema=schema, model=name
         )
         answer = without_thinking(reply.text).strip()
         if schema is None:
@@ -96,13 +102,17 @@ class SubCalls:
     async def rlm_query(self, prompt: Any, context: Any = None, model: Any = None) -> str:
         """A child RLM with its own REPL over ``context`` (the prompt itself if none is given); at the depth limit a
         plain call."""
+        return await self.solve(prompt, context, model, parent=self.parent)
+
+    async def solve(self, prompt: Any, context: Any = None, model: Any = None, *, parent: str | None) -> str:
+        """:meth:`rlm_query`, shown under ``parent``."""
         text = _as_prompt(prompt)
         material = text if context is None else _as_text(context)
         if self._depth < 2:
             plain = text if context is None else f"{text}\n\n{material}"
-            return str(await self.llm_query(plain, model))
+            return str(await self.ask(plain, model, parent=parent))
         question = Question(text, Context([Material("context", material)]))
-        return await self._solve_child(self._run, question, self._depth - 1, self.parent)
+        return await self._solve_child(self._run, question, self._depth - 1, parent)
 
     async def rlm_query_batched(self, prompts: Any, contexts: Any = None, model: Any = None) -> list[Any]:
         """Children in parallel, in order; ``contexts`` is a list beside ``prompts``, or one text for all."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlm_core.question import Question
-from rlm_core.repl import ReplDocument, ReplLimits, ReplSession, ReplTable, WorkerPool
+from rlm_core.repl import CellResult, ReplDocument, ReplLimits, ReplSession, ReplTable, WorkerPool
 from rlm_core.settings import Settings
 from rlm_core.subcalls import SubCalls
 
@@ -36,6 +36,14 @@ class Workspace:
     variables: tuple[str, ...] = ()
     text: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _cell: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self, code: str, *, parent: str | None, seconds: float) -> CellResult:
+        """Run one cell, after those that are running. Its model calls are shown under ``parent``. Raises TimeoutError
+        when it has not ended after ``seconds``."""
+        async with asyncio.timeout(max(0.01, seconds)), self._cell:
+            self.subcalls.parent = parent
+            return await self.repl.run(code)
 
 
 class Workspaces:

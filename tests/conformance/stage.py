@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -165,9 +166,7 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         self.server.start()
-        settings = Settings().changed(
-            {"backend": "ollama", "base_url": self.server.url, **self._settings}
-        )
+        settings = Settings().changed({"backend": "ollama", "base_url": self.server.url, **self._settings})
         self.engine = RLMEngine(settings, data_dir=self.home)
         return self
 
@@ -185,9 +184,7 @@ class Stage:
     ) -> Outcome:
         """One message through the engine, to its end. Recursive unless ``mode`` says otherwise."""
         options.setdefault("mode", "recursive")
-        events = [
-            event async for event in self.engine.process_message(message, strategy=strategy, **options)
-        ]
+        events = [event async for event in self.engine.process_message(message, strategy=strategy, **options)]
         outcome = Outcome(tuple(events))
         self.count(outcome)
         return outcome
@@ -227,5 +224,5 @@ def check_requests(server: ScriptedOllama) -> None:
             conversations[json.dumps(messages[:2])].append(messages)
     assert all(len(kinds) == 1 for kinds in options.values()), options
     for conversation in conversations.values():
-        for before, after in zip(conversation, conversation[1:], strict=False):
+        for before, after in pairwise(conversation):
             assert after[: len(before)] == before, "a root prompt extends the one before"
