@@ -27,6 +27,7 @@ import functools
 import hashlib
 import json
 import logging
+import signal
 import socket
 import sys
 import webbrowser
@@ -90,6 +91,17 @@ class Page:
             title="LocalRLM", analytics_enabled=False, fill_height=True, fill_width=True
         ) as self.blocks:
             self.tab = gr.State(Tab("", ""))
+            names = (
+                "chat",
+                "passage",
+                "docs",
+                "trace",
+                "settings",
+            )  # outside the tabs: those are made when first opened
+            self.chat_bus, self.passage_bus, self.docs_bus, self.trace_bus, self.settings_bus = map(
+                bus, names
+            )
+            self.files_bus = gr.Button("files", elem_id="bus-files-go", elem_classes="bus")
             self.sidebar()
             with gr.Tabs(elem_id="tabs") as self.tabs:
                 with gr.Tab("Chat", id="chat", elem_id="chat-tab") as self.chat_tab:
@@ -162,25 +174,24 @@ class Page:
             )
             self.meter = html(elem_id="meter")
         self.passage = html(elem_id="passage")
-        self.chat_bus = bus("chat")
-        self.passage_bus = bus("passage")
 
     def upload(self) -> None:
         self.files = gr.File(
             file_count="multiple", label="Drop files here", elem_id="drop", height=150, interactive=True
         )
-        self.folder = gr.UploadButton("Add a folder", file_count="directory", size="sm", elem_id="folder")
+        with gr.Row(elem_id="upload-tools"):
+            self.folder = gr.UploadButton("Add a folder", file_count="directory", size="sm", elem_id="folder")
         self.progress = html(elem_id="uploads")
         self.find = gr.Textbox(
             label="Search in all documents",
             show_label=False,
+            container=False,
             placeholder="Search in all documents",
             elem_id="find",
         )
         self.found = html(elem_id="found")
         self.inside = html(elem_id="inside")
         self.shelf = html(elem_id="shelf")
-        self.docs_bus = bus("docs")
 
     def trace(self) -> None:
         with gr.Row(elem_id="trace-head"):
@@ -206,7 +217,6 @@ class Page:
             self.downloads = html(elem_id="downloads")
             self.replay = gr.Button("Replay", size="sm")
             self.import_trace = gr.UploadButton("Open a saved trace", file_types=[".jsonl"], size="sm")
-        self.trace_bus = bus("trace")
 
     def settings(self) -> None:
         self.backend = html(elem_id="backend")
@@ -223,14 +233,12 @@ class Page:
         self.gpu = html(elem_id="gpu")
         self.fields = {}
         for group in FORM:
-            with gr.Accordion(group.title, open=group.title in ("Models", "How messages are answered")):
-                with gr.Row(equal_height=False):
-                    for field in group.fields:
-                        self.fields[field.name] = self.field(field.name)
+            with gr.Accordion(group.title, open=group.opened), gr.Row(equal_height=False):
+                for field in group.fields:
+                    self.fields[field.name] = self.field(field.name)
         self.saved = html(elem_id="saved")
         self.store = html(elem_id="store")
         self.lan = html(elem_id="lan")
-        self.settings_bus = bus("settings")
 
     def field(self, name: str) -> gr.components.Component:
         """One setting. Its bounds are checked by the settings themselves, so that a bad value gets their sentence."""
@@ -283,6 +291,10 @@ class Page:
             async for parts in draw(desk.ask(tab, value.get("text") or "", files), tab):
                 yield parts
 
+        async def take(value: dict[str, Any], tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            async for parts in draw(desk.take(tab, [Path(file) for file in value.get("files") or ()]), tab):
+                yield parts
+
         async def act(text: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
             async for parts in draw(desk.act(tab, json.loads(text)), tab):
                 yield parts
@@ -305,6 +317,7 @@ class Page:
         at_once = quiet(trigger_mode="multiple")
         self.blocks.load(load, None, outputs, **quiet())
         self.box.submit(send, [self.box, self.tab], outputs, **at_once)
+        self.files_bus.click(take, [self.box, self.tab], outputs, **quiet(trigger_mode="always_last"))
         self.box.stop(desk.stop, self.tab, None, **quiet(queue=False))
         self.chat_bus[1].click(act, [self.chat_bus[0], self.tab], outputs, **at_once)
         self.new.click(begin, self.tab, outputs, **at_once)
@@ -342,7 +355,7 @@ class Page:
             act, [self.docs_bus[0], self.tab], [*around, self.shelf, self.inside, self.tabs], **quiet()
         )
         self.find.change(
-            lambda query, tab: library.search(tab, query), [self.find, self.tab], self.found,
+            lambda query, tab: library.search(tab, query or ""), [self.find, self.tab], self.found,
             **quiet(trigger_mode="always_last"),
         )  # fmt: skip
         self.upload_tab.select(library.shelf, self.tab, self.shelf, **quiet())
@@ -358,8 +371,10 @@ class Page:
             except PROBLEMS as error:
                 gr.Warning(str(error))
 
-        async def show(message_id: str | None, needle: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            async for view in draw(archive.show(tab, message_id, needle)):
+        async def show(
+            message_id: str | None, needle: str | None, tab: Tab
+        ) -> AsyncIterator[tuple[Any, ...]]:
+            async for view in draw(archive.show(tab, message_id, needle or "")):
                 yield view
 
         async def replay(message_id: str | None, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
@@ -544,6 +559,21 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
     return app, desk, control
 
 
+class Server(uvicorn.Server):
+    """Ends at Ctrl-C and SIGTERM. (uvicorn raises the signal once more afterwards, which would cut our own end short.)"""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Run until Ctrl-C or SIGTERM; then stop the answers in the making, keep what they have, and leave."""
     engine = RLMEngine(settings, data_dir=arguments.data)
@@ -553,17 +583,17 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     jobs = Jobs(engine)
     access = access_of(settings, arguments)
     app, desk, control = build(engine, jobs, access, arguments.config)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=access.host,
-            port=access.port,
-            log_level="warning",
-            timeout_graceful_shutdown=3,
-            ssl_certfile=access.certificate and access.certificate[0],
-            ssl_keyfile=access.certificate and access.certificate[1],
-        )  # fmt: skip
+    certificate, key = access.certificate or (None, None)
+    config = uvicorn.Config(
+        app,
+        host=access.host,
+        port=access.port,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
+    server = Server(config)
     note = arguments.data / "app.json"
     note.write_text(
         json.dumps({"pid": os.getpid(), "url": access.url, "started_ollama": control.started_ollama}) + "\n",
@@ -586,7 +616,7 @@ def access_of(settings: Settings, arguments: argparse.Namespace) -> Access:
     """Who may come in: this computer, or with ``--lan`` whoever on the home network knows the password."""
     if arguments.lan:
         return Access.home_network(
-            arguments.data, port=settings.server.port, password=os.environ.get("LOCALRLM_PASSWORD")
+            arguments.data, port=settings.server.port, password=os.environ.get("RLM_PASSWORD")
         )
     if settings.server.host not in ("127.0.0.1", "localhost", "::1"):
         raise LocalRLMError(

@@ -54,7 +54,8 @@ class NotYours(LocalRLMError):
 
 @dataclass(frozen=True)
 class Tab:
-    """One browser tab: who looks, at which conversation, with which documents, in which mode."""
+    """One browser tab: who looks, at which conversation, with which documents, in which mode. ``taken`` are the files in
+    the message box that are stored already."""
 
     session: str
     user: str
@@ -63,6 +64,7 @@ class Tab:
     editing: str | None = None
     mode: str = "auto"
     limit: int = NEWEST
+    taken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -219,34 +221,38 @@ class Desk:
             yield replace(view, problem=problem)
             problem = None
 
-    async def ask(self, tab: Tab, text: str, files: Sequence[Path] = ()) -> AsyncIterator[View]:
-        """Store the files, ask the question, follow the answer."""
-        question = text.strip()
-        if not question and not files:
-            yield View(tab, problem="Write a question first, or attach a file.")
-            return
-        claim = self._claim(tab)
-        yield View(tab, box="", phase=_phase("starting", time.time()))
+    async def take(self, tab: Tab, files: Sequence[Path]) -> AsyncIterator[View]:
+        """Store the files that were put into the message box, as soon as they are there."""
         problems: list[str] = []
         for path in files:
+            if str(path) in tab.taken:
+                continue
             yield View(tab, phase=_phase(f"reading {path.name}", time.time()))
+            tab = replace(tab, taken=(*tab.taken, str(path)))
             try:
                 document = await asyncio.to_thread(
                     self.engine.store.add_document, path.name, path, user=tab.user
                 )
             except PROBLEMS as error:
-                problems.append(f"{path.name}: {error}")
-                continue
-            tab = replace(tab, documents=(*(d for d in tab.documents if d != document.id), document.id))
-        if problems or not question:
-            yield replace(
-                self.around_the_box(tab),
-                phase="",
-                box=question,
-                running=False,
-                problem="\n".join(problems) or None,
-            )
+                problems.append(str(error))
+            else:
+                tab = replace(tab, documents=(*(d for d in tab.documents if d != document.id), document.id))
+        yield replace(self.around_the_box(tab), phase="", problem="\n".join(problems) or None)
+
+    async def ask(self, tab: Tab, text: str, files: Sequence[Path] = ()) -> AsyncIterator[View]:
+        """Store the files, ask the question, follow the answer."""
+        question = text.strip()
+        claim = self._claim(tab)
+        yield View(tab, box="", phase=_phase("starting", time.time()))
+        async for view in self.take(tab, files):
+            tab = view.tab
+            if view.problem:
+                yield replace(view, box=question, running=False)
+                return
+        if not question:
+            yield View(tab, phase="", problem="Write a question first.")
             return
+        tab = replace(tab, taken=())
         try:
             job = await self._start(tab, question)
         except PROBLEMS as error:
@@ -379,7 +385,7 @@ class Desk:
 
     def search(self, text: str, tab: Tab) -> str:
         """The sidebar while something is searched for; the list of conversations when nothing is."""
-        if not text.strip():
+        if not (text or "").strip():
             return self.sidebar(tab)
         hits = self.engine.store.search_conversations(text, user=tab.user)
         return search_results([hit for hit in hits if hit.conversation.id not in self._bin], text.strip())

@@ -98,7 +98,7 @@
     const message = parse(button);
     if (!message) return;
     if (message.bus === "page") here[message.action]?.(message, button);
-    else send(message.bus, message);
+    else send(message.bus, { action: message.action, id: message.id, number: message.number });
     if (message.bus === "chat" && (message.action === "open") && narrow()) toggleSidebar(false);
     if (message.bus === "docs" && message.action === "inspect") closePassage();
   }, true);
@@ -169,6 +169,7 @@
   // What a redraw must not lose: which folds were opened, the address, the clocks
 
   let greeted = null;
+  let filesInBox = 0;
   const opened = new Map();
 
   document.addEventListener("click", (event) => {
@@ -201,6 +202,9 @@
       greeted = welcome;
       for (const delay of [0, 60, 300]) setTimeout(() => find("#chat [role=log]")?.scrollTo(0, 0), delay); // Gradio scrolls down
     }
+    const files = document.querySelectorAll("#message-box .thumbnail-item").length;
+    if (files > filesInBox) find("#bus-files-go")?.click(); // stored at once: the token meter is right before the question is sent
+    filesInBox = files;
     applyTheme();
     name();
   }

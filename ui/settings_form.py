@@ -30,6 +30,7 @@ class Field:
 class Group:
     title: str
     fields: tuple[Field, ...]
+    opened: bool = False
 
 
 FORM = (
@@ -67,6 +68,7 @@ FORM = (
             ),
             Field("keep_alive", "Keep loaded", "How long a model stays in memory after its last call, such as 30m or 2h.", "text"),
         ),
+        opened=True,
     ),
     Group(
         "How messages are answered",
@@ -81,6 +83,7 @@ FORM = (
                 (("Auto", "auto"), ("Loop: code, step by step", "loop"), ("Plan: sub-tasks", "plan"), ("Retrieve: found passages", "retrieve")),
             ),
         ),
+        opened=True,
     ),
     Group(
         "Limits of one message",

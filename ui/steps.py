@@ -82,7 +82,7 @@ def turn_title(node: Node) -> str:
     else:
         codes = [child.event.code for child in node.children if isinstance(child.event, CodeEvent)]
         name = f"Turn {turn.iteration}" + (f": {doing(codes[-1])}" if codes else "")
-    return f"Child RLM, depth {turn.depth}: {name}" if turn.depth else name
+    return f"Child RLM, level {node.level}: {name}" if node.level else name
 
 
 def seconds_of(node: Node) -> float:

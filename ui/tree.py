@@ -12,14 +12,17 @@ from rlm_core.events import (
     PhaseEvent,
     ThinkingEvent,
     TokenEvent,
+    TurnStartedEvent,
 )
 
 
 @dataclass
 class Node:
-    """One event with what belongs under it. ``finished`` is the end of a model call, None while it runs."""
+    """One event with what belongs under it. ``finished`` is the end of a model call, None while it runs. ``level``
+    counts the turns above it: a turn at level 1 belongs to a child RLM."""
 
     event: Event
+    level: int = 0
     children: list[Node] = field(default_factory=list)
     finished: ModelCallFinishedEvent | None = None
 
@@ -55,7 +58,8 @@ def grow(events: Iterable[Event]) -> list[Node]:
                 text=last.text + event.text,
             )
             continue
-        node = Node(event)
+        level = 0 if parent is None else parent.level + isinstance(parent.event, TurnStartedEvent)
+        node = Node(event, level)
         known[event.id] = node
         siblings.append(node)
     return roots

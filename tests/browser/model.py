@@ -40,7 +40,9 @@ SAYS = {
     "ballad": Reply(BALLAD, tokens_per_second=60),
     "remote picture": Reply(TRAP),
     "compare the two": Reply(RICH),
-    "think first": Reply("Seventeen.", thinking="The person wants a number. Seventeen is one. It is prime, too."),
+    "think first": Reply(
+        "Seventeen.", thinking="The person wants a number. Seventeen is one. It is prime, too."
+    ),
     "break off": Reply(BALLAD, tokens_per_second=200, drop_after=400),
 }
 _SOLUTIONS = {
@@ -48,18 +50,18 @@ _SOLUTIONS = {
     "the weight of box 41": 'import re\nprint(re.search(r"box 41: .*weight=(\\d+)", context).group(1))',
     "the sum of the weights": 'import re\nprint(sum(map(int, re.findall(r"weight=(\\d+)", context))))',
 }
-_LOOK = '''I look first.
+_LOOK = """I look first.
 ```repl
 print(len(context))
 hits = search(query, k=6)
 for hit in hits: print(hit.start, hit.text[:160])
-```'''
-_ASK = '''The hits look right. I ask about each of them.
+```"""
+_ASK = """The hits look right. I ask about each of them.
 ```repl
 prompts = [f"Question: {query}\\n\\nText:\\n{hit.text[:1500]}\\n\\nReply with the sentence that answers, or NONE." for hit in hits[:4]]
 notes = llm_query_batched(prompts)
 for note in notes: print(note)
-```'''
+```"""
 _FINISH = """```repl
 found = [note for note in notes if note.strip() != "NONE"]
 answer["content"] = found[0] if found else "The material does not say."
@@ -79,10 +81,13 @@ def reply(request: ChatRequest) -> str | Reply:
             return f"```python\n{code}\n```"
     if "Reply with the sentence that answers" in request.last:
         return _reader(request.last)
+    asked = request.last.rpartition("\n\n")[2]  # without what is remembered of earlier conversations
     for words, said in SAYS.items():
-        if words in request.last:
+        if words in asked:
             return said
-    return Reply("Good question. I am a scripted model, and I answer in one short sentence.", tokens_per_second=80)
+    return Reply(
+        "Good question. I am a scripted model, and I answer in one short sentence.", tokens_per_second=80
+    )
 
 
 def _structured(request: ChatRequest) -> str:
@@ -95,7 +100,12 @@ def _structured(request: ChatRequest) -> str:
 def _reader(prompt: str) -> str:
     question, _, rest = prompt.partition("\n\nText:\n")
     text = rest.rpartition("\n\nReply with")[0]
-    wanted = {word for word in re.findall(r"\w+", question.lower()) if len(word) > 3} - {"question", "what", "which", "does"}
+    wanted = {word for word in re.findall(r"\w+", question.lower()) if len(word) > 3} - {
+        "question",
+        "what",
+        "which",
+        "does",
+    }
     sentences = re.split(r"(?<=[.!?])\s+|\n+", text)
     best = max(sentences, key=lambda sentence: len(wanted & set(re.findall(r"\w+", sentence.lower()))))
     shared = wanted & set(re.findall(r"\w+", best.lower()))
