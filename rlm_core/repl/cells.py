@@ -92,14 +92,12 @@ class Memory:
 
     def update(self, report: CellReport) -> None:
         """Take over what a cell changed. Raises ProtocolError if it is more than a worker may keep."""
-        self.names = report.names
-        for name in report.gone:
-            self.values.pop(name, None)
-        for name in report.definitions:
-            self.definitions.pop(name, None)  # keep the order of definition
-        self.definitions |= report.definitions
-        while sum(map(len, self.definitions.values())) > DEFINITION_CHARS:
-            del self.definitions[next(iter(self.definitions))]
-        self.values |= report.values
-        if sum(map(len, self.values.values())) > self._limit:
+        values = {name: text for name, text in self.values.items() if name not in report.gone} | report.values
+        if sum(map(len, values.values())) > self._limit:
             raise ProtocolError("a snapshot that is too large")
+        # A definition that is made again goes to the end: the order is that of the cells.
+        kept = {name: text for name, text in self.definitions.items() if name not in report.definitions}
+        definitions = kept | report.definitions
+        while sum(map(len, definitions.values())) > DEFINITION_CHARS:
+            del definitions[next(iter(definitions))]
+        self.names, self.values, self.definitions = report.names, values, definitions
