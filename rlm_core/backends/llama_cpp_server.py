@@ -26,12 +26,13 @@ def serve(config: dict[str, Any]) -> Any:
     params.model_alias = {config["name"]}
     params.n_ctx = config["window"] * config["slots"]
     params.n_parallel = config["slots"]
+    params.n_batch = params.n_ubatch = (
+        256  # between two batches a closed connection is noticed and others get their turn
+    )
     params.n_gpu_layers = 0
     params.cpuparams.n_threads = config["threads"]
     params.cpuparams_batch.n_threads = config["prompt_threads"]
-    params.cpuparams.poll = params.cpuparams_batch.poll = (
-        0  # spinning threads starve when another program is busy
-    )
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0  # threads that wait do not spin
     params.cache_ram_mib = 0  # its default keeps up to 8 GiB of old prompts; the slots keep theirs anyway
     params.hostnames = ["127.0.0.1"]
     params.port = 0
