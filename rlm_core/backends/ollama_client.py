@@ -129,7 +129,7 @@ class OllamaBackend:
         self, model: str, messages: Sequence[ChatMessage], options: ChatOptions
     ) -> AsyncIterator[ChatChunk]:
         splitter = ThinkSplitter(inside=model in self._opens_thinking and options.schema is None)
-        lines, said = Lines(), 0
+        lines, said, finished = Lines(), 0, False
         response = await self._accepted(model, messages, options)
         try:
             async for data in response.aiter_bytes():
@@ -145,17 +145,18 @@ class OllamaBackend:
                         late, rest = splitter.finish()
                         if splitter.unopened:
                             self._opens_thinking.add(model)
-                        yield ChatChunk(
-                            text + rest, thinking + late, part.get("done_reason") or "stop", _usage(part)
-                        )
-                        return
-                    if text or thinking:
+                        finished = True  # reading on to the end lets the next call use this connection
+                        reason = part.get("done_reason") or "stop"
+                        yield ChatChunk(text + rest, thinking + late, reason, _usage(part))
+                    elif text or thinking:
                         yield ChatChunk(text, thinking)
         except (httpx.TransportError, ValueError) as error:
-            raise StreamDropped(_dropped(said)) from error
+            if not finished:
+                raise StreamDropped(_dropped(said)) from error
         finally:
             await response.aclose()
-        raise StreamDropped(_dropped(said))
+        if not finished:
+            raise StreamDropped(_dropped(said))
 
     async def _accepted(
         self, model: str, messages: Sequence[ChatMessage], options: ChatOptions

@@ -258,6 +258,15 @@ async def test_calls_run_at_the_same_time() -> None:
         await backend.close()
 
 
+async def test_calls_one_after_the_other_share_a_connection() -> None:
+    with ScriptedOllama(echo) as server:
+        backend = OllamaBackend(server.url)
+        for n in range(5):
+            await whole(backend, MODEL, user(str(n)), options())
+        await backend.close()
+    assert server.connections == 1
+
+
 async def test_load_and_chat_send_the_same_options_so_the_model_is_loaded_once() -> None:
     with ScriptedOllama(echo) as server:
         backend = OllamaBackend(server.url)

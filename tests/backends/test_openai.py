@@ -271,6 +271,15 @@ async def test_what_such_a_server_cannot_do_is_said() -> None:
         await backend.unload("x")
 
 
+async def test_calls_one_after_the_other_share_a_connection() -> None:
+    with ScriptedOpenAI(echo) as server:
+        backend = quick(server)
+        for n in range(5):
+            await whole(backend, MODEL, user(str(n)), options())
+        await backend.close()
+    assert server.connections == 1
+
+
 async def test_closing_the_iterator_stops_the_server() -> None:
     with ScriptedOpenAI(lambda request: Reply("one two three", hold_after=7)) as server:
         backend = quick(server)

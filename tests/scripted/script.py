@@ -74,10 +74,9 @@ class Reply:
 
     ``tokens_per_second`` None is as fast as possible. ``drop_after`` breaks the connection after that many characters
     of text; with ``error`` it sends an error line there instead. ``hold_after`` stops there and keeps the connection
-    open until the client leaves. ``status`` other than 200 answers with ``error`` and no stream, 0
-    breaks the connection without an answer. ``content_null`` sends
-    null instead of text. ``done_reason`` and the counts replace those that the server would report; ``no_usage`` leaves
-    the counts out.
+    open until the client leaves. ``status`` other than 200 answers with ``error`` and no stream, 0 breaks the connection
+    without an answer. ``content_null`` sends null instead of text. ``done_reason`` and the counts replace those that the
+    server would report; ``no_usage`` leaves the counts out.
     """
 
     text: str = ""

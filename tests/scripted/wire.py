@@ -126,12 +126,14 @@ class Exchange:
 class WireServer:
     """``with WireServer() as server: server.url``. A subclass answers in :meth:`handle`.
 
-    ``port`` 0 takes a free one; the port stays the same when the server is stopped and started again.
+    ``port`` 0 takes a free one; the port stays the same when the server is stopped and started again. ``connections``
+    counts those that clients opened.
     """
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self.host = host
         self.port = port
+        self.connections = 0
         self.crashes: list[str] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -205,6 +207,7 @@ class WireServer:
         transport = writer.transport
         protocol = transport.get_protocol()
         assert isinstance(protocol, _Protocol)
+        self.connections += 1
         self._transports.add(transport)
         try:
             while (request := await _read_request(reader)) is not None:
