@@ -13,7 +13,6 @@ import re
 from dataclasses import dataclass, replace
 
 from rlm_core.backends.base import ChatMessage
-from rlm_core.budget import BudgetExhausted
 from rlm_core.calls import ModelCalls
 from rlm_core.errors import LocalRLMError
 from rlm_core.prompts import COMPLEXITY, COMPLEXITY_SCHEMA
@@ -147,7 +146,8 @@ class ComplexityAnalyzer:
         route = Route("direct", round(score, 3), threshold, reasons)
         if not run.settings.recursive:
             return replace(route, reasons=(*reasons, "recursive mode is switched off in the settings"))
-        if abs(score - threshold) < GREY_ZONE and material_tokens <= room_tokens:
+        unclear = abs(score - threshold) < GREY_ZONE and material_tokens <= room_tokens
+        if unclear and run.budget.calls_left > 1:
             route = await self._ask(run, question, route, material_tokens)
         return replace(route, decision="recursive" if route.score >= threshold else "direct")
 
@@ -167,8 +167,6 @@ class ComplexityAnalyzer:
             verdict = json.loads(reply.text)
             is_complex = verdict["complexity"] == "COMPLEX"
             reason = str(verdict["reason"])
-        except BudgetExhausted:
-            raise
         except (LocalRLMError, TimeoutError, ValueError, KeyError, TypeError) as error:
             log.info("The model did not judge the message (%s); the cheap score decides.", error)
             return route

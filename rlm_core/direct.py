@@ -36,7 +36,8 @@ class DirectAnswer:
         to = await self._calls.assign(run, "fast")
         estimator = self._calls.estimator
         history = fit_history(question.history, int(to.window * HISTORY_SHARE), estimator, to.model)
-        used = estimator.prompt(self._messages(question, question.text, history.messages), to.model)
+        said = memories_block(question.memories) + question.text
+        used = estimator.prompt(self._messages(question, said, history.messages), to.model)
         wrapping = estimator.text(DIRECT_WITH_PASSAGES, to.model) + estimator.text(question.text, to.model)
         return max(0, int(to.window * (1 - REPLY_SHARE) * 0.95) - used - wrapping)
 
@@ -59,6 +60,7 @@ class DirectAnswer:
                 passages=numbered(passages),
                 question=question.text,
             )
+        run.budget.close()  # this call is the answer
         streamed: list[str] = []
 
         def on_text(piece: str) -> None:

@@ -56,7 +56,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MESSAGE_AS_MATERIAL_CHARS = 12_000
-"""A longer message is itself material: what was pasted into it becomes ``context``."""
+MESSAGE_CHARS_PER_WINDOW_TOKEN = 1.5
+"""A longer message is itself material: what was pasted into it becomes ``context``. In a small window that begins earlier:
+a message may take about two fifths of it."""
 
 
 class RLMEngine:
@@ -155,7 +157,7 @@ class RLMEngine:
                 or f"The time limit of {run.budget.limits.max_seconds:g} s for one message is reached."
             )
             answer = _partial(run, question, text)
-        except LocalRLMError as error:
+        except (LocalRLMError, ReplError) as error:
             run.emit(ErrorEvent, code=_code(error), text=str(error))
             answer = _partial(run, question, str(error))
         except Exception:
@@ -172,7 +174,7 @@ class RLMEngine:
         parts = await self._parts.opened(run)
         if turn.stored:
             question = await recall(run, turn, question, self.store)
-        question = _with_long_message_as_material(question)
+        question = _with_long_message_as_material(question, self.settings.num_ctx)
         route = await self._route(run, parts, question, mode, strategy)
         run.emit(RouteEvent, **asdict(route))
         if route.decision == "direct":
@@ -195,18 +197,19 @@ class RLMEngine:
             return route
         if strategy != "auto":
             return replace(route, strategy=strategy)
+        chosen: str
         try:
             capabilities = await parts.probe.of(run)
+            chosen, why = capabilities.strategy, capabilities.sentence
         except ReplError as error:
             run.warn("no_sandbox", f"{error} Until then the material is searched and read in passages.")
-            return replace(
-                route, strategy="retrieve", reasons=(*route.reasons, "code cannot be run safely here")
-            )
-        chosen: str = capabilities.strategy
+            chosen, why = "retrieve", "code cannot be run safely here"
+        except BudgetExhausted as error:
+            chosen, why = "retrieve", str(error)
         if chosen == "retrieve" and not len(question.context):
-            reasons = (*route.reasons, "there is nothing to search, and the model makes no plans")
+            reasons = (*route.reasons, why, "there is no material to search")
             return replace(route, decision="direct", reasons=reasons)
-        return replace(route, strategy=chosen, reasons=(*route.reasons, capabilities.sentence))
+        return replace(route, strategy=chosen, reasons=(*route.reasons, why))
 
     async def _recursive(
         self,
@@ -373,11 +376,12 @@ class RLMEngine:
         return self._store
 
 
-def _with_long_message_as_material(question: Question) -> Question:
-    if len(question.text) <= MESSAGE_AS_MATERIAL_CHARS:
+def _with_long_message_as_material(question: Question, window: int) -> Question:
+    most = min(MESSAGE_AS_MATERIAL_CHARS, int(MESSAGE_CHARS_PER_WINDOW_TOKEN * window))
+    if len(question.text) <= most:
         return question
     materials = [*(part.material for part in question.context.parts), Material("your message", question.text)]
-    return replace(question, text=shorten(question.text, 3_000), context=Context(materials))
+    return replace(question, text=shorten(question.text, most // 4), context=Context(materials))
 
 
 def _partial(run: Run, question: Question, reason: str | None) -> Answer:
@@ -414,6 +418,6 @@ async def _drain(run: Run, trace: TraceWriter | None, journal: Journal | None) -
         pass
 
 
-def _code(error: LocalRLMError) -> str:
+def _code(error: Exception) -> str:
     """``ModelMissing`` as ``model_missing``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from rlm_core.backends.base import ChatMessage
+from rlm_core.budget import BudgetExhausted
 from rlm_core.calls import ModelCalls
 from rlm_core.decomposer import PlanError, parse_plan
 from rlm_core.events import PhaseEvent
@@ -39,6 +40,7 @@ _TASKS = (
     ("the weight of box 41", str(41 * 7 % 40 + 3)),
     ("the sum of the weights of all boxes", str(sum(number * 7 % 40 + 3 for number in range(1, 61)))),
 )
+MOST_CALLS = len(_TASKS) + 1
 _CODE_PROMPT = """The variable `context` is a Python string with many lines such as
 box 7: color=blue weight=12
 
@@ -90,7 +92,10 @@ class CapabilityProbe:
         self._lock = asyncio.Lock()
 
     async def of(self, run: Run, *, again: bool = False) -> Capabilities:
-        """The capabilities of the model that would drive the REPL for ``run``. Raises the errors of the backend."""
+        """The capabilities of the model that would drive the REPL for ``run``.
+
+        Raises BudgetExhausted when the ledger has no room for trying, and the errors of the backend and the sandbox.
+        """
         assignment = await self._calls.assign(run, "tools")
         info = await self._calls.backend.model(assignment.model)
         digest = info.digest or assignment.model
@@ -98,6 +103,11 @@ class CapabilityProbe:
             known = None if again else self._load().get(digest)
             if known is not None:
                 return known
+            if run.budget.calls_left < MOST_CALLS:
+                raise BudgetExhausted(
+                    "max_llm_calls",
+                    f"{MOST_CALLS} model calls are needed to find out what {assignment.model} can do.",
+                )
             run.emit(PhaseEvent, text=f"getting to know {assignment.model} (once)")
             found = await self._try(run, assignment.model, digest)
             self._save(found)
@@ -105,7 +115,13 @@ class CapabilityProbe:
 
     async def _try(self, run: Run, model: str, digest: str) -> Capabilities:
         async with ReplSession(
-            context=_CONTEXT, limits=ReplLimits(seconds=5, memory_mb=256, output_chars=2_000)
+            context=_CONTEXT,
+            limits=ReplLimits(
+                seconds=5,
+                memory_mb=256,
+                output_chars=2_000,
+                minimum_level="language-only" if run.settings.repl.accept_weak_sandbox else "standard",
+            ),
         ) as repl:
             right = tried = 0
             for task, expected in _TASKS:

@@ -129,13 +129,13 @@ class ReplLoop:
                 result = await self._act(run, workspace, parsed, question, state, turn, is_root)
                 if result.final is not None:
                     return await self._finished(run, question, result.final, turn, is_root)
-                if state.same_cells >= SAME_CODE_AT_MOST:
-                    return await self._best(
-                        run, question, conversation, state, "the same code was run again and again", is_root
-                    )
                 view = await self._view(run, conversation, result.observation)
                 left = turns - iteration
                 conversation.add(parsed.kept, view + _turns_left(left, turns))
+                if state.same_cells >= SAME_CODE_AT_MOST:
+                    return await self._best(
+                        run, question, conversation, state, "The same code was run again and again.", is_root
+                    )
         except BudgetExhausted as error:
             return await self._best(run, question, conversation, state, str(error), is_root)
         reason = f"The limit of {turns} turns is reached."

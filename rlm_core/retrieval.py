@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memory_store import MemoryStore
 from rlm_core.backends.base import ChatMessage
@@ -58,6 +58,7 @@ class _Findings:
     items: list[Item] = field(default_factory=list)
     coverage: str = ""
     read_all: bool = False
+    ended_by: str | None = None
 
     def add(self, pieces: Sequence[Piece]) -> dict[int, Piece]:
         """Number those pieces that are new."""
@@ -66,6 +67,10 @@ class _Findings:
         numbered = dict(enumerate(fresh, start=len(self.passages) + 1))
         self.passages.update(numbered)
         return numbered
+
+    def marked(self, answer: Answer) -> Answer:
+        """The answer, as partial when reading ended before its end."""
+        return answer if self.ended_by is None else replace(answer, partial=True, reason=self.ended_by)
 
     @property
     def notes(self) -> Notes:
@@ -98,11 +103,12 @@ class PassageReader:
                 if answer is not None:
                     return answer
             answer = await self._with_further_searches(run, question, found, parent)
-        except BudgetExhausted:
+        except BudgetExhausted as error:
             answer = None
+            found.ended_by = found.ended_by or str(error)
         if answer is None:
             answer = await self._synthesizer.from_notes(run, question, found.notes, parent=parent)
-        return answer
+        return found.marked(answer)
 
     async def search(self, context: Context, query: str, k: int) -> list[Piece]:
         """The ``k`` best passages of the context, best first."""
@@ -213,10 +219,8 @@ class PassageReader:
         found.coverage = f"all {len(groups)} parts of the material"
         if done < len(groups):
             found.coverage = f"{done} of {len(groups)} parts of the material"
-            run.warn(
-                "not_all_read",
-                f"The budget was enough to read {found.coverage}. Raise max_llm_calls or num_ctx to read everything.",
-            )
+            found.ended_by = f"Only {found.coverage} could be read."
+            run.warn("not_all_read", f"{found.ended_by} Raise max_llm_calls or num_ctx to read everything.")
         for part in read:
             number = next(iter(part.group))
             if part.notes and listing:
@@ -282,4 +286,4 @@ class PassageReader:
             if kept:
                 return await self._synthesizer.from_passages(run, question, kept, parent=parent)
         await self._read_all(run, question, found, "", parent)
-        return await self._synthesizer.from_notes(run, question, found.notes, parent=parent)
+        return found.marked(await self._synthesizer.from_notes(run, question, found.notes, parent=parent))

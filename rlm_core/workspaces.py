@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from rlm_core.errors import LocalRLMError
 from rlm_core.question import Question
 from rlm_core.repl import CellResult, ReplDocument, ReplLimits, ReplSession, ReplTable, WorkerPool
 from rlm_core.settings import Settings
@@ -100,7 +101,12 @@ class Workspaces:
 
         def late(name: str) -> Callable[..., Awaitable[Any]]:
             async def call(*arguments: Any, **named: Any) -> Any:
-                return await holder[0].subcalls.functions()[name](*arguments, **named)
+                available = holder[0].subcalls.functions()
+                if name not in available:
+                    raise LocalRLMError(
+                        f"{name} is not available: this message allows no model calls from code."
+                    )
+                return await available[name](*arguments, **named)
 
             return call
 

@@ -6,6 +6,7 @@ checks what has to hold for every request of every trajectory (:func:`check_requ
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from rlm_core import RLMEngine, Settings, prompts
+from rlm_core.budget import CancelToken
 from rlm_core.events import (
     AnswerEvent,
     DoneEvent,
@@ -58,6 +60,8 @@ def kind_of(request: ChatRequest) -> str:
         return "root"
     if request.system.startswith(DIRECT_MARK):
         return "direct"
+    if request.text.startswith(prompts.LOOK_UP_FIRST[:30]):
+        return "look_up"
     if request.system == prompts.READ_SYSTEM:
         if "Merge these notes" in request.last:
             return "reduce"
@@ -74,6 +78,7 @@ class Actor:
     direct: Says = "direct answer"
     complexity: Says = '{"complexity": "SIMPLE", "reason": "short"}'
     plan: Sequence[Says] = ()
+    look_up: Says = prompts.NOTHING_FOUND
     map: Says = prompts.NOTHING_FOUND
     reduce: Says = "- merged [1]"
     synthesis: Says = "synthesized answer"
@@ -189,10 +194,48 @@ class Stage:
         self.count(outcome)
         return outcome
 
+    def start(self, message: str = "How many errors are there?", **options: Any) -> Running:
+        """A message that is answered while the test looks on."""
+        options.setdefault("mode", "recursive")
+        options.setdefault("cancel", CancelToken())
+        return Running(self, message, options)
+
+    async def reaches(self, condition: Callable[[], bool]) -> None:
+        """Until something is true of the server."""
+        await asyncio.to_thread(self.server.wait_until, condition)
+
     def count(self, outcome: Outcome) -> None:
         """Take the outcome of a message that was not run by :meth:`ask` into the account."""
         check_events(outcome)
         self.spent += outcome.usage.llm_calls
+
+
+class Running:
+    """A message on its way; ``cancel`` is its stop button."""
+
+    def __init__(self, stage: Stage, message: str, options: dict[str, Any]) -> None:
+        self.cancel: CancelToken = options["cancel"]
+        self._stage = stage
+        self._events: list[Event] = []
+        self._grown = asyncio.Condition()
+        self._task = asyncio.create_task(self._follow(message, options))
+
+    async def _follow(self, message: str, options: dict[str, Any]) -> None:
+        async for event in self._stage.engine.process_message(message, **options):
+            async with self._grown:
+                self._events.append(event)
+                self._grown.notify_all()
+
+    async def sees(self, condition: Callable[[Event], bool]) -> None:
+        """Until such an event has come."""
+        async with self._grown:
+            await self._grown.wait_for(lambda: any(map(condition, self._events)))
+
+    async def end(self) -> Outcome:
+        await self._task
+        outcome = Outcome(tuple(self._events))
+        self._stage.count(outcome)
+        return outcome
 
 
 def check_events(outcome: Outcome) -> None:
