@@ -5,7 +5,7 @@ object; every longer text travels outside it, as raw UTF-8 in the body, and the 
 lengths. Nothing is ever pickled. The host treats what the worker sends as hostile: it checks the sizes before it reads,
 refuses a header of the wrong shape, and decodes values with a bound on their number and depth.
 
-Shared by both sides, so it imports only the standard library.
+Shared by both sides, so it imports only the standard library, and of that only what starts fast (no dataclasses).
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import json
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 PREFIX: Final = struct.Struct("!BII")
 
@@ -58,8 +57,7 @@ class ProtocolError(Exception):
     """What arrived is not a frame of this protocol. The worker that sent it is not trusted any further."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One decoded frame: ``header`` is a JSON object, ``texts`` the texts of the body in order."""
 
     kind: int

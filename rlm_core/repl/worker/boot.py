@@ -4,6 +4,7 @@ It makes ``rlm_core.repl.worker`` importable without running ``rlm_core/__init__
 site-packages, then hands over to :mod:`rlm_core.repl.worker.main`.
 """
 
+import gc
 import os
 import sys
 from types import ModuleType
@@ -21,6 +22,7 @@ def make_importable(restricted_python_home: str) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # nothing of what is imported is garbage
     make_importable(sys.argv[2])
     from rlm_core.repl.worker.main import serve
 

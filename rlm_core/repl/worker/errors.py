@@ -136,6 +136,16 @@ _MODEL_FUNCTIONS: Final = frozenset(
 )
 
 
+def own_trace(error: BaseException) -> str:
+    """Where the worker's own code failed, for the host's log (the traceback module would cost start-up time)."""
+    lines, trace = [], error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        lines.append(f"  {code.co_filename}:{trace.tb_lineno} in {code.co_name}")
+        trace = trace.tb_next
+    return "\n".join([*lines, f"{type_name(error)}: {message_of(error)}"])
+
+
 def type_name(value: Any) -> str:
     """The name of a value's type, without running code of the value's class."""
     return str(type.__getattribute__(type(value), "__name__"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable
@@ -18,7 +17,6 @@ class Lock:
 
     def lock_down(self, host_pid: int, cpu_seconds: int) -> None:
         """Apply every layer this system has. Nothing is imported and no file is opened after this."""
-        gc.collect()
         if sys.platform == "linux":
             self._lock_linux(host_pid, cpu_seconds)
         elif sys.platform == "win32":

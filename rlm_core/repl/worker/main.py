@@ -5,15 +5,15 @@ from __future__ import annotations
 import builtins
 import codecs
 import csv
+import gc
 import json
 import os
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from rlm_core.repl import protocol
 from rlm_core.repl.protocol import Frame
-from rlm_core.repl.worker import probe
+from rlm_core.repl.worker import errors, probe
 from rlm_core.repl.worker.audit import Tripwire
 from rlm_core.repl.worker.channel import Channel, HostGone, take_standard_streams
 from rlm_core.repl.worker.desugar import private_name
@@ -220,6 +220,8 @@ def serve(host_pid: int, cpu_seconds: int = 900, compile_source: Compile = compi
     worker = Worker(channel, interrupts, lock, compile_source)
     warm_up(worker)
     lock.lock_down(host_pid, cpu_seconds)
+    gc.freeze()
+    gc.enable()
     worker.tripwire.install()
     lock.layers["audit hook"] = "on"
     channel.send(protocol.READY, {"layers": lock.layers})
@@ -227,8 +229,8 @@ def serve(host_pid: int, cpu_seconds: int = 900, compile_source: Compile = compi
         worker.serve_forever()
     except HostGone:
         os._exit(0)
-    except BaseException:
-        trace = traceback.format_exc()[-8000:].encode("utf-8", "backslashreplace")
+    except BaseException as fault:
+        trace = errors.own_trace(fault)[-8000:].encode("utf-8", "backslashreplace")
         channel.send(protocol.FAULT, {}, [trace])
         os._exit(1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
 
@@ -23,17 +22,16 @@ RESERVE_BYTES: Final = 8 * 1024 * 1024
 """Address space set aside while a cell runs and given back for the bookkeeping after it."""
 
 
-@dataclass
 class Outcome:
-    """What a cell did, before it is put into a frame."""
+    """What a cell did, before it is put into a frame. ``ran``: it was executed to its end."""
 
-    sink: Sink
-    error: str = ""
-    interrupted: bool = False
-    ran: bool = False
-    """It was executed to its end."""
-    final: str | None = None
-    draft: str | None = None
+    def __init__(self, sink: Sink, error: str = "", interrupted: bool = False) -> None:
+        self.sink = sink
+        self.error = error
+        self.interrupted = interrupted
+        self.ran = False
+        self.final: str | None = None
+        self.draft: str | None = None
 
 
 class CellRunner:

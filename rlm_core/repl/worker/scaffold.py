@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rlm_core.repl.passages import Passage, PassageIndex, chunks, search_regex
@@ -70,28 +69,27 @@ class Document:
         return f"Document(name={self._name!r}, start={self._start}, end={self._end})"
 
 
-@dataclass
 class Finish:
-    """What a cell said about the answer."""
+    """What a cell said with FINAL."""
 
-    given: bool = False
-    value: Any = None
+    def __init__(self) -> None:
+        self.given = False
+        self.value: Any = None
 
 
-@dataclass
 class Material:
     """The question and the text it is about."""
 
-    context: str = ""
-    query: str = ""
-    documents: tuple[Document, ...] = ()
-    finish: Finish = field(default_factory=Finish)
-    answer: Any = field(default_factory=lambda: {"content": "", "ready": False})
-    _index: tuple[str, PassageIndex] | None = None
+    def __init__(self, context: str = "", query: str = "") -> None:
+        self.context = context
+        self.query = query
+        self.documents: tuple[Document, ...] = ()
+        self.fresh_answer()
+        self._index: tuple[str, PassageIndex] | None = None
 
     def fresh_answer(self) -> None:
         """Forget the previous message's answer."""
-        self.answer = {"content": "", "ready": False}
+        self.answer: dict[Any, Any] = {"content": "", "ready": False}
         self.finish = Finish()
 
     def set_documents(self, entries: Sequence[Sequence[Any]]) -> None:
