@@ -59,7 +59,7 @@ class RunningApp:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.access.scheme}://127.0.0.1:{self.port}"
 
     @property
     def ws_url(self) -> str:
@@ -101,6 +101,8 @@ class RunningApp:
             app,
             log_level="warning",
             proxy_headers=False,
+            ssl_certfile=self.access.certificate and self.access.certificate[0],
+            ssl_keyfile=self.access.certificate and self.access.certificate[1],
             timeout_graceful_shutdown=3,
         )
         self._server = _Server(config, self._started)
