@@ -20,10 +20,11 @@ _SENTENCE_END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*\s|[\u3002\uff01\uf
 
 @dataclass(frozen=True)
 class Chunk:
-    """`text[start:end]` of the document, and the headings above it."""
+    """`text[start:end]` of the document, the number of line ends before it, and the headings above it."""
 
     start: int
     end: int
+    line: int
     heading: str
 
 
@@ -47,11 +48,14 @@ def chunk(text: str, sections: Sequence[Section], characters: int) -> Iterator[C
     borders = sorted({section.start for section in sections if section.kind != "rows"})
     headings = _Headings(sections)
     here, least = 0, max(1, characters // 3)
+    counted, line = 0, 0
     while here < len(text):
         end = _end(text, here, least, characters, borders)
         start, stop = _trim(text, here, end)
         if start < stop:
-            yield Chunk(start, stop, headings.above(start))
+            line += text.count("\n", counted, start)
+            counted = start
+            yield Chunk(start, stop, line, headings.above(start))
         here = end
 
 

@@ -100,9 +100,16 @@ class Shelf:
             ),
         )
         sql.executemany(
-            "INSERT INTO chunks(document, start, end, heading, text) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO chunks(document, start, end, line, heading, text) VALUES (?, ?, ?, ?, ?, ?)",
             (
-                (document, piece.start, piece.end, piece.heading, loaded.text[piece.start : piece.end])
+                (
+                    document,
+                    piece.start,
+                    piece.end,
+                    piece.line,
+                    piece.heading,
+                    loaded.text[piece.start : piece.end],
+                )
                 for piece in chunk(loaded.text, loaded.sections, int(PASSAGE_TOKENS * ratio))
             ),
         )
@@ -137,12 +144,7 @@ class Shelf:
             if row is None:
                 raise NotFound(f"There is no document {document_id!r}. It may have been deleted.")
 
-            def count_lines(start: int, end: int) -> int:
-                stretch = "SELECT substr(text, ?, ?) FROM document_texts WHERE document = ?"
-                text: str = sql.execute(stretch, (start + 1, end - start, row["seq"])).fetchone()[0]
-                return text.count("\n")
-
-            return place_of(_sections(row["sections"]), offset, count_lines)
+            return place_of(_sections(row["sections"]), offset, lambda at: _lines_before(sql, row["seq"], at))
 
     def tables(self, document_ids: Collection[str]) -> list[Table]:
         """All tables of these documents, in the order given, no two with the same name. Unknown ids have none."""
@@ -198,6 +200,22 @@ class Shelf:
             )
             for row in rows
         ]
+
+
+def _lines_before(sql: sqlite3.Connection, document: int, offset: int) -> int:
+    """Line ends before an offset, counted from the passage it lies in: reading a whole large text would be slow."""
+    row = sql.execute(
+        "SELECT * FROM chunks WHERE document = ? AND start <= ? ORDER BY start DESC LIMIT 1",
+        (document, offset),
+    ).fetchone()
+    if row is not None and offset <= row["end"]:
+        return int(row["line"]) + str(row["text"]).count("\n", 0, offset - row["start"])
+    following = sql.execute(
+        "SELECT line FROM chunks WHERE document = ? AND start > ? ORDER BY start LIMIT 1", (document, offset)
+    ).fetchone()
+    if following is not None and row is not None:  # between two passages there is only white space
+        return int(following["line"])
+    return int(row["line"]) + str(row["text"]).count("\n") if row is not None else 0
 
 
 def files_below(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:

@@ -74,6 +74,7 @@ MIGRATIONS: tuple[str, ...] = (
         document INTEGER NOT NULL REFERENCES documents(seq) ON DELETE CASCADE,
         start INTEGER NOT NULL,
         end INTEGER NOT NULL,
+        line INTEGER NOT NULL,            -- line ends before it
         heading TEXT NOT NULL,
         text TEXT NOT NULL
     );

@@ -16,7 +16,7 @@ from tests.memory.toy import WordHashes
 
 OpenStore = Callable[..., MemoryStore]
 
-KILLS = int(os.environ.get("CRASH_KILLS", "8"))
+KILLS = int(os.environ.get("CRASH_KILLS", "6"))
 
 
 def write_until_killed(folder: Path, run: int, acknowledged: dict[str, tuple[str, str]], lines: int) -> None:
