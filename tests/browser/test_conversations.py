@@ -17,7 +17,7 @@ def start(visitor: Visitor, question: str) -> None:
     visitor.page.locator("#new-chat").click()
     expect(visitor.chat.locator(".welcome")).to_be_visible()
     visitor.ask(question)
-    expect(visitor.page.locator("#conversations .current")).to_contain_text(question)
+    expect(visitor.page.locator("#conversations li.current")).to_contain_text(question)
 
 
 def titles(visitor: Visitor) -> list[str]:
@@ -36,7 +36,7 @@ def test_a_conversation_can_be_renamed_and_pinned(visitor: Visitor) -> None:
     visitor.menu("Why is the sea salt?", "Rename")
     visitor.page.locator("#conversations input.rename").fill("Salt")
     visitor.page.keyboard.press("Enter")
-    expect(visitor.page.locator("#conversations .current")).to_contain_text("Salt")
+    expect(visitor.page.locator("#conversations li.current")).to_contain_text("Salt")
     visitor.menu("Salt", "Pin")
     expect(visitor.page.locator("#conversations h3").first).to_have_text("Pinned")
     visitor.menu("Salt", "Unpin")
@@ -47,7 +47,7 @@ def test_a_deleted_conversation_can_be_brought_back(visitor: Visitor) -> None:
     visitor.menu("What do owls hear?", "Delete")
     expect(visitor.page.locator("#conversations", has_text="What do owls hear?")).to_have_count(0)
     visitor.page.locator("#toast").get_by_text("Undo").click()
-    expect(visitor.page.locator("#conversations .current")).to_contain_text("What do owls hear?")
+    expect(visitor.page.locator("#conversations li.current")).to_contain_text("What do owls hear?")
     expect(visitor.chat).to_contain_text("What do owls hear?")
 
 
@@ -95,7 +95,7 @@ def test_a_fork_goes_on_in_a_conversation_of_its_own(visitor: Visitor) -> None:
     start(visitor, "Name a river.")
     before = visitor.page.url
     visitor.last_foot.get_by_text("Fork").click()
-    expect(visitor.page.locator("#conversations .current")).to_contain_text("(fork)")
+    expect(visitor.page.locator("#conversations li.current")).to_contain_text("(fork)")
     expect(visitor.page).not_to_have_url(before)
     visitor.ask("And another one.")
     expect(visitor.chat.locator(".user-row")).to_have_count(2)

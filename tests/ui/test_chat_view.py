@@ -1,0 +1,101 @@
+"""A conversation as chat messages."""
+
+from __future__ import annotations
+
+from rlm_core.events import ErrorEvent, TokenEvent
+from tests.ui.records import event, message, run_of_two_turns
+from ui.chat_view import AnswerState, Row, answer, conversation, question, route_line
+
+
+def texts(messages: list[dict[str, str]]) -> str:
+    return "\n".join(item["content"] for item in messages)
+
+
+def test_a_saved_pair_becomes_question_answer_and_a_line_under_it() -> None:
+    rows = [Row(message("user", "How many?")), Row(message("assistant", "Twelve."))]
+    messages = conversation(rows, lambda _: "")
+    assert [item["role"] for item in messages] == ["user", "assistant", "assistant"]
+    assert messages[1]["content"] == "Twelve."
+    assert "do-chat-retry" in messages[2]["content"]
+
+
+def test_html_blocks_are_one_line_so_that_markdown_leaves_them_alone() -> None:
+    for item in answer(
+        AnswerState("m1", "Twelve.", "complete"), "", row=Row(message("assistant", "Twelve."))
+    ):
+        if item["content"].startswith("<"):
+            assert "\n" not in item["content"]
+
+
+def test_only_the_newest_messages_of_a_long_conversation_are_drawn_with_a_way_to_the_others() -> None:
+    rows = [Row(message("user", f"question {number}")) for number in range(100)]
+    messages = conversation(rows, lambda _: "", limit=60)
+    assert len(messages) == 61
+    assert "Show 40 earlier messages" in messages[0]["content"]
+    assert "question 40" in messages[1]["content"]
+
+
+def test_the_growing_answer_is_not_drawn_from_the_store() -> None:
+    rows = [Row(message("user", "How many?")), Row(message("assistant", "half an ans", "streaming"))]
+    assert "half an ans" not in texts(conversation(rows, lambda _: "", growing="id-assistant"))
+
+
+def test_an_answer_that_an_app_restart_cut_off_says_so() -> None:
+    rows = [Row(message("assistant", "half an ans", "interrupted"))]
+    assert "Interrupted: the app was closed" in texts(conversation(rows, lambda _: ""))
+
+
+def test_a_partial_answer_gives_its_reason_and_a_failed_one_its_error() -> None:
+    partial = message("assistant", "half", partial=True, reason="Stopped by the user.")
+    failed = message("assistant", "", "failed", error="Ollama does not answer.", partial=True)
+    assert "Partial answer. Stopped by the user." in texts(conversation([Row(partial)], lambda _: ""))
+    assert '<div class="notice bad">Ollama does not answer.</div>' in texts(
+        conversation([Row(failed)], lambda _: "")
+    )
+
+
+def test_versions_are_offered_only_when_there_are_several() -> None:
+    one = question(Row(message("user", "a"), 1, ("x",)))
+    two = question(Row(message("user", "a"), 2, ("x", "y")))
+    assert "versions" not in texts(one)
+    assert "2/2" in texts(two)
+    assert "do-chat-version id-x" in texts(two)
+    assert '<span class="off">&rsaquo;</span>' in texts(two)
+
+
+def test_a_running_answer_is_read_from_its_events() -> None:
+    events = run_of_two_turns()
+    state = AnswerState.live("m1", events)
+    assert state.text == "There are 12."
+    assert state.route["strategy"] == "loop"
+    assert state.usage["llm_calls"] == 2
+
+
+def test_the_tokens_so_far_are_the_text_until_the_answer_comes() -> None:
+    events = [
+        event(TokenEvent, 1, text="There "),
+        event(TokenEvent, 2, text="are"),
+        event(ErrorEvent, 3, code="x", text="gone"),
+    ]
+    state = AnswerState.live("m1", events)
+    assert (state.text, state.error) == ("There are", "gone")
+
+
+def test_an_answer_without_anything_yet_shows_that_it_is_coming() -> None:
+    assert "waiting" in texts(answer(AnswerState("m1"), ""))
+
+
+def test_the_route_line_tells_way_reason_and_cost() -> None:
+    line = route_line(
+        {"decision": "recursive", "strategy": "loop", "reasons": ["the material has 66,000 tokens.", "more"]},
+        {"llm_calls": 9, "seconds": 41.2, "by_model": {"qwen3:8b": 9}},
+    )
+    assert line == "Worked through it in code: the material has 66,000 tokens · qwen3:8b · 9 calls · 41 s"
+    assert route_line({}, {}) == ""
+
+
+def test_a_question_cannot_bring_html_into_the_page() -> None:
+    assert "<script>" not in texts(
+        question(Row(message("user", "<script>x</script>"), documents=("<b>.txt",)))
+    )
+    assert "<b>.txt" not in texts(question(Row(message("user", "a"), documents=("<b>.txt",))))

@@ -1,0 +1,129 @@
+"""Sidebar, documents, meter, settings form, exports, words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from memory_store.records import ConversationHit, Section
+from rlm_core.errors import SettingsError
+from rlm_core.results import Citation
+from rlm_core.settings import Settings
+from tests.ui.records import conversation, document, message
+from ui.documents_view import Upload, found, highlight, inside, shelf, uploads
+from ui.exports import as_json, as_markdown, file_name
+from ui.html import marked
+from ui.meter import Load, meter
+from ui.passage_view import passage_panel
+from ui.settings_form import FIELDS, change, value_of
+from ui.sidebar import conversation_list, search_results
+from ui.welcome import SAMPLES, sample_question
+from ui.words import ago, cut, duration, shortened, size
+
+DAY = 86_400.0
+
+
+def test_conversations_stand_under_pinned_and_their_age() -> None:
+    now = 100 * DAY + 43_200
+    html = conversation_list(
+        [conversation("A", pinned=True, at=now, number=1), conversation("B", at=now, number=2), conversation("C", at=now - DAY, number=3)],
+        "c2", running={"c3"}, now=now,
+    )  # fmt: skip
+    assert html.index("Pinned") < html.index("Today") < html.index("Yesterday")
+    assert '<li class="current">' in html
+    assert html.count("spinner") == 1
+    assert html.count("<ul") == html.count("</ul>")
+
+
+def test_titles_and_snippets_are_escaped_and_hits_are_marked() -> None:
+    known = conversation("<i>x</i>")
+    html = search_results([ConversationHit(known, "m", "a <b> \u2068lamp\u2069 c")], "lamp")
+    assert "<mark>lamp</mark>" in html
+    assert "<i>" not in html
+    assert "a <b>" not in html
+    assert marked("\u2068<\u2069") == "<mark>&lt;</mark>"
+
+
+def test_a_passage_stands_highlighted_in_its_surroundings() -> None:
+    text = "a" * 3000 + "THE FACT" + "b" * 3000
+    html = passage_panel(Citation(1, "x.txt", 3000, 3008, "THE FACT", "d1", "page 2"), text)
+    assert "<mark>THE FACT</mark>" in html
+    assert "aaa<mark>" in html
+    assert len(html) < 4000
+
+
+def test_a_passage_of_a_deleted_document_is_shown_as_it_was_cited() -> None:
+    assert "<mark>THE FACT</mark>" in passage_panel(Citation(1, "x.txt", 3000, 3008, "THE FACT", "d1"), None)
+
+
+def test_each_file_of_an_upload_has_its_own_line_and_error() -> None:
+    html = uploads(
+        [Upload("a.txt", "reading", 0.5), Upload("b.txt", error="b.txt is empty."), Upload("c.txt")]
+    )
+    assert html.count("<li") == 3
+    assert "b.txt is empty." in html
+    assert 'value="50"' in html
+
+
+def test_a_document_shows_its_outline_and_escaped_text() -> None:
+    text = "# One\n\n<script>x</script>\n\n## Two\n"
+    sections = (Section("heading", "One", 0, 20, 1), Section("heading", "Two", 27, len(text), 2))
+    html = inside(document("a.md", text, sections), text, False)
+    assert "id-27" in html
+    assert 'id="at-27"' in html
+    assert "<script>" not in html
+    assert "a.md" in shelf([document("a.md", text)], ["d1"])
+
+
+def test_found_words_are_highlighted_whatever_their_case() -> None:
+    assert highlight("The Lamp and the lamps", "lamp") == "The \u2068Lamp\u2069 and the \u2068lamp\u2069s"
+    assert "Nothing in your documents" in found([], "x")
+
+
+def test_the_meter_is_silent_without_anything_to_carry_and_warns_when_it_is_too_much() -> None:
+    assert meter(Load(0, 0, 8192), "auto") == ""
+    assert "notice" not in meter(Load(2000, 100, 8192), "direct")
+    assert "It will be read in pieces." in meter(Load(66_000, 0, 8192), "auto")
+    assert "do-chat-mode id-recursive" in meter(Load(66_000, 0, 8192), "direct")
+    assert "do-chat-mode id-recursive" in meter(Load(66_000, 0, 8192), "auto", recursive_on=False)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_of_the_form_is_a_setting_and_has_its_sentence_of_help(name: str) -> None:
+    settings = Settings()
+    assert change(settings, name, value_of(settings, name)) == settings
+    assert FIELDS[name].help.endswith((".", "2h"))
+
+
+def test_a_field_that_is_emptied_means_none_and_a_bad_value_names_the_field() -> None:
+    assert change(Settings(base_url="http://x"), "base_url", " ").base_url is None
+    assert change(Settings(), "limits.max_tokens", 9000.0).limits.max_tokens == 9000
+    with pytest.raises(SettingsError, match=r"limits.max_depth"):
+        change(Settings(), "limits.max_depth", 99)
+
+
+def test_a_conversation_is_exported_with_its_sources() -> None:
+    citation = {"number": 1, "document": "a.md", "start": 0, "end": 3, "text": "abc", "place": "line 1"}
+    path = [message("user", "Why?"), message("assistant", "So [1].", citations=[citation])]
+    text = as_markdown(conversation("Lamps"), path)
+    assert text.startswith("# Lamps")
+    assert "- [1] a.md, line 1: “abc”" in text
+    assert json.loads(as_json(conversation("Lamps"), path))["messages"][1]["metadata"]["citations"] == [
+        citation
+    ]
+    assert file_name(conversation("Größe / Lampen?"), "md") == "gr-e-lampen.md"
+
+
+def test_every_sample_question_has_a_key_and_others_have_none() -> None:
+    assert sample_question("0-0") == (SAMPLES[0].file, SAMPLES[0].questions[0])
+    assert sample_question("9-0") is None
+    assert sample_question("../x") is None
+
+
+def test_numbers_read_well() -> None:
+    assert [size(812), size(5_200_000), size(None)] == ["812 B", "5.2 MB", "size unknown"]
+    assert [duration(0.42), duration(41.2), duration(185)] == ["0.4 s", "41 s", "3 min 5 s"]
+    assert ago(1000.0, now=1030.0) == "just now"
+    assert shortened("a  b\nc", 4) == "a b…"
+    assert "characters not shown" in cut("x" * 5000, 300)
