@@ -31,7 +31,7 @@ SAFETY = 1.05
 """Room left in every window for what the estimate may miss."""
 PREVIEW_HEAD, PREVIEW_TAIL = 4_000, 1_500
 REPLY_PREVIEW = 8_000
-QUICK: frozenset[Purpose] = frozenset({"direct", "sub", "complexity", "map", "title", "probe"})
+QUICK: frozenset[Purpose] = frozenset({"direct", "sub", "complexity", "map", "probe"})
 """Calls for which a thinking model is told not to think, unless the user wants it."""
 
 

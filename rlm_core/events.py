@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from rlm_core.results import Citation, Decision, Quotation
 
 Purpose = Literal[
-    "direct", "root", "sub", "complexity", "plan", "task", "map", "reduce", "synthesis", "probe", "title"
+    "direct", "root", "sub", "complexity", "plan", "task", "map", "reduce", "synthesis", "probe"
 ]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rlm_core.backends.base import ChatMessage
 from rlm_core.budget import CancelToken
 from rlm_core.errors import LocalRLMError
-from rlm_core.events import DoneEvent, ErrorEvent, Event, PhaseEvent, TokenEvent
+from rlm_core.events import DoneEvent, ErrorEvent, Event, PhaseEvent
 from rlm_core.settings import Mode, StrategyName
 
 if TYPE_CHECKING:
@@ -222,8 +222,3 @@ class Jobs:
         finished = [job for job in self._jobs.values() if job.done]
         for job in finished[: max(0, len(finished) - KEPT_AFTER_DONE)]:
             del self._jobs[job.message_id]
-
-
-def text_of(events: Sequence[Event]) -> str:
-    """The answer's text so far, from its tokens."""
-    return "".join(event.text for event in events if isinstance(event, TokenEvent))

@@ -377,10 +377,3 @@ SAY_SO = "If the notes do not hold the answer, say so."
 SEARCH_MARK = "SEARCH:"
 ASK_BACK = """If something else has to be looked up first, reply with one line only: SEARCH: the words to look for. If \
 the answer is not there, reply {nothing} only."""
-
-
-# --- titles -----------------------------------------------------------------------------------------------------------------
-
-TITLE = """Write a title of at most six words for a conversation that begins with this message. Reply with the title only.
-
-{message}"""
