@@ -21,6 +21,8 @@ class Launched(Protocol):
     """A started worker process. stdin and stdout are its pipes."""
 
     popen: subprocess.Popen[bytes]
+    layers: dict[str, str]
+    """What the host put around it: layer -> "on" or "off: reason"."""
 
     def interrupt(self) -> None:
         """Ask the running cell to stop (soft)."""
@@ -54,9 +56,9 @@ def launch(script: Path = BOOT) -> Launched:
         interpreter(), "-I", "-S", "-X", "utf8", str(script), str(os.getpid()), restricted_python_home(),
     ]  # fmt: skip
     if sys.platform == "win32":
-        from rlm_core.repl.launch_windows import launch_windows
+        from rlm_core.repl.launch_windows import WindowsWorker
 
-        return launch_windows(command)
+        return WindowsWorker(command)
     return PosixWorker(command)
 
 
@@ -64,6 +66,7 @@ class PosixWorker:
     """A worker on Linux or macOS."""
 
     def __init__(self, command: list[str]) -> None:
+        self.layers: dict[str, str] = {}
         try:
             self.popen = subprocess.Popen(
                 command,

@@ -115,6 +115,11 @@ class WorkerProcess:
         """See Launched.limit_memory."""
         return self._launched.limit_memory(extra_bytes) if self._launched else "off: not started"
 
+    @property
+    def layers(self) -> dict[str, str]:
+        """What the host put around the process: layer -> "on" or "off: reason"."""
+        return dict(self._launched.layers) if self._launched else {}
+
     def kill(self) -> None:
         """End the process now; returns at once."""
         self._killed = True

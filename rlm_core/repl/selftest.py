@@ -38,6 +38,7 @@ async def self_test() -> SandboxReport:
         else {}
     )
     layers = {str(name): str(state) for name, state in ready.header.get("layers", {}).items()}
+    layers |= worker.layers
     layers["memory limit"] = memory or str(done.header.get("memory"))
     level = _tested(level_of(layers), attempts)
     return SandboxReport(level, layers, attempts, explain(level, layers, attempts))

@@ -156,7 +156,7 @@ class ReplSession:
         except BaseException:
             worker.kill()
             raise
-        self.layers = {**layers, "memory limit": limited or reported}
+        self.layers = {**worker.layers, **layers, "memory limit": limited or reported}
         self.level = level_of(self.layers)
         if not reaches(self.level, self.limits.minimum_level):
             worker.kill()

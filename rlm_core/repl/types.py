@@ -30,8 +30,6 @@ class ReplLimits:
     """What the model is shown of a cell's output."""
     grace_seconds: float = 1.0
     """How long a soft interrupt may take before the worker is killed."""
-    cpu_seconds: int = 900
-    """CPU time of one worker process over its whole life: a backstop of the operating system."""
     calls_per_cell: int = 200
     """Host functions a single cell may call."""
     call_chars_per_cell: int = 8_000_000
@@ -46,7 +44,7 @@ class ReplLimits:
     """Sessions refuse to start below this level. Set it to ``language-only`` only if the user agreed."""
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "memory_mb", "output_chars", "cpu_seconds"):
+        for name in ("seconds", "memory_mb", "output_chars"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"ReplLimits.{name} must be positive, not {getattr(self, name)!r}")
         if self.minimum_level not in LEVELS:

@@ -1,4 +1,4 @@
-"""The first file a worker process runs: ``python -I -S boot.py <host pid> <directory of RestrictedPython>``.
+"""The first file a worker process runs: ``python -I -S boot.py <host pid> <home of RestrictedPython> [event]``.
 
 It makes ``rlm_core.repl.worker`` importable without running ``rlm_core/__init__`` and without the rest of
 site-packages, then hands over to :mod:`rlm_core.repl.worker.main`.
@@ -26,4 +26,4 @@ if __name__ == "__main__":
     make_importable(sys.argv[2])
     from rlm_core.repl.worker.main import serve
 
-    serve(host_pid=int(sys.argv[1]))
+    serve(host_pid=int(sys.argv[1]), interrupt_event=int(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -15,14 +15,14 @@ class Lock:
         """Layer -> "on", "on (detail)" or "off: reason"."""
         self._before = 0
 
-    def lock_down(self, host_pid: int, cpu_seconds: int) -> None:
-        """Apply every layer this system has. Nothing is imported and no file is opened after this."""
+    def lock_down(self, host_pid: int, cpu_seconds: int, interrupt_event: int | None) -> None:
+        """Apply every layer this system has (the event is Windows' soft interrupt). Nothing is imported and no file is opened after this."""
         if sys.platform == "linux":
             self._lock_linux(host_pid, cpu_seconds)
         elif sys.platform == "win32":
             from rlm_core.repl.worker import lock_windows
 
-            self.layers.update(lock_windows.harden())
+            self.layers.update(lock_windows.harden(interrupt_event))
         else:
             self._attempt("resource limits", lambda: _posix_limits(cpu_seconds))
 

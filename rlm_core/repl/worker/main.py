@@ -27,6 +27,8 @@ from rlm_core.repl.worker.snapshot import SnapshotLog, definitions, load_variabl
 from rlm_core.repl.worker.tables import Tables
 
 MAX_NAMES: Final = 500
+CPU_SECONDS: Final = 900
+"""CPU time of one worker over its whole life: a backstop of the operating system behind the host's clock."""
 
 
 class Worker:
@@ -210,7 +212,11 @@ _PLAIN_ERRORS: Final = frozenset(
 )  # fmt: skip
 
 
-def serve(host_pid: int, cpu_seconds: int = 900, compile_source: Compile = compile_cell) -> None:
+def serve(
+    host_pid: int,
+    interrupt_event: int | None = None,
+    compile_source: Compile = compile_cell,
+) -> None:
     """Take the pipes, lock the process down, say what was reached, and serve until the host goes away."""
     channel = take_standard_streams()
     interrupts = Interrupts()
@@ -219,7 +225,7 @@ def serve(host_pid: int, cpu_seconds: int = 900, compile_source: Compile = compi
     lock = Lock()
     worker = Worker(channel, interrupts, lock, compile_source)
     warm_up(worker)
-    lock.lock_down(host_pid, cpu_seconds)
+    lock.lock_down(host_pid, CPU_SECONDS, interrupt_event)
     gc.freeze()
     gc.enable()
     worker.tripwire.install()
