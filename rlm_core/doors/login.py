@@ -263,8 +263,9 @@ def invite(wish: WhoToInvite, request: Request, house: TheHouse) -> Invitation:
 
 @cache
 def page(name: str) -> str:
-    """One of our own pages: plain HTML without anything from elsewhere."""
-    return (PAGES / f"{name}.html").read_text(encoding="utf-8")
+    """One of our own pages: plain HTML without anything from elsewhere, the common style written into it."""
+    style = (PAGES / "pages.css").read_text(encoding="utf-8")
+    return (PAGES / f"{name}.html").read_text(encoding="utf-8").replace("/* pages.css */", style)
 
 
 def local_path(target: str) -> str:

@@ -22,7 +22,7 @@ from rlm_core.doors.guest import MODELS, RLM, Guest, ask_for
 from rlm_core.doors.house import TheHouse, User
 from rlm_core.doors.outcome import Outcome
 from rlm_core.doors.schemas import LARGEST_CONTEXT
-from rlm_core.errors import BackendError
+from rlm_core.errors import LocalRLMError
 from rlm_core.events import ThinkingEvent, TokenEvent
 from rlm_core.jobs import Job
 from rlm_core.security.refusal import error_response
@@ -117,7 +117,7 @@ async def tags(house: TheHouse, user: User) -> OllamaTags:
                     quantization=info.quantization or "",
                 )
             )
-    except BackendError:
+    except LocalRLMError:
         pass  # the engine's own names stay valid; a question will say what is wrong
     return OllamaTags(models=entries)
 

@@ -20,7 +20,7 @@ from rlm_core.doors.guest import MODELS, Guest, ask_for, content_text
 from rlm_core.doors.house import TheHouse, User
 from rlm_core.doors.outcome import EVENT_STREAM, Outcome, now, with_heartbeat
 from rlm_core.doors.schemas import LARGEST_CONTEXT, Id
-from rlm_core.errors import BackendError
+from rlm_core.errors import LocalRLMError
 from rlm_core.events import ThinkingEvent, TokenEvent
 from rlm_core.jobs import Job
 from rlm_core.security.refusal import error_response
@@ -122,7 +122,7 @@ async def models(house: TheHouse, user: User) -> ModelList:
         entries += [
             ModelEntry(id=info.name, created=0, owned_by=backend.name) for info in await backend.models()
         ]
-    except BackendError:
+    except LocalRLMError:
         pass  # the engine's own names stay valid; a question will say what is wrong
     return ModelList(data=entries)
 

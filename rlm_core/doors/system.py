@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body
 
 import rlm_core
 from memory_store import StoreError
+from rlm_core.backends.base import ModelInfo
 from rlm_core.doors.house import House, TheHouse, User
 from rlm_core.doors.schemas import (
     BackendOut,
@@ -21,7 +22,7 @@ from rlm_core.doors.schemas import (
     QueueOut,
     StatusOut,
 )
-from rlm_core.errors import BackendError
+from rlm_core.errors import BackendError, LocalRLMError
 from rlm_core.settings import Settings
 
 router = APIRouter(tags=["system"])
@@ -59,25 +60,14 @@ async def models(house: TheHouse, user: User) -> ModelsOut:
 @router.get("/status")
 async def status(house: TheHouse, user: User) -> StatusOut:
     """Whether the model server answers, what is loaded, how long the line is. Never fails because something is down."""
-    choice = await house.engine.choice()
-    state = await choice.backend.status()
-    try:
-        loaded = [info for info in await choice.backend.models() if info.loaded] if state.running else []
-    except BackendError:
-        loaded = []  # went down between the two questions; the sentence says it at the next call
+    backend, choice, loaded = await _backend(house)
     sizes = [info.vram for info in loaded if info.vram is not None]
     active = house.jobs.active
     return StatusOut(
         version=rlm_core.__version__,
         user=user,
-        backend=BackendOut(
-            name=state.name,
-            running=state.running,
-            sentence=state.sentence,
-            version=state.version,
-            address=state.address,
-        ),
-        choice=choice.sentence,
+        backend=backend,
+        choice=choice,
         models_loaded=[
             LoadedModel(name=info.name, vram=info.vram, context=info.loaded_context) for info in loaded
         ],
@@ -88,6 +78,29 @@ async def status(house: TheHouse, user: User) -> StatusOut:
         ),
         memory=await asyncio.to_thread(_memory, house),
     )
+
+
+async def _backend(house: House) -> tuple[BackendOut, str, list[ModelInfo]]:
+    """How the model server is, why it was chosen, and what it has in memory."""
+    try:
+        choice = await house.engine.choice()
+    except LocalRLMError as error:  # for example `openai` without an address
+        name = house.engine.settings.backend
+        down = BackendOut(name=name, running=False, sentence=str(error), version=None, address=None)
+        return down, str(error), []
+    state = await choice.backend.status()
+    try:
+        loaded = [info for info in await choice.backend.models() if info.loaded] if state.running else []
+    except BackendError:
+        loaded = []  # went down between the two questions; the next call will say so
+    backend = BackendOut(
+        name=state.name,
+        running=state.running,
+        sentence=state.sentence,
+        version=state.version,
+        address=state.address,
+    )
+    return backend, choice.sentence, loaded
 
 
 @router.get("/settings")

@@ -45,6 +45,16 @@ def test_the_status_is_there_when_the_model_server_is_not(tmp_path: Path) -> Non
         assert "does not answer" in answer.json()["detail"]
 
 
+def test_the_status_says_what_is_missing_in_the_settings(ollama: ScriptedOllama, tmp_path: Path) -> None:
+    with RunningApp(tmp_path, ollama.url) as app, httpx.Client(base_url=app.url) as client:
+        assert client.post("/settings", json={"backend": "openai", "base_url": None}).status_code == 200
+        body = client.get("/status").json()
+        assert body["backend"]["running"] is False
+        assert "base_url" in body["backend"]["sentence"]
+        assert [m["id"] for m in client.get("/v1/models").json()["data"]] == ["rlm", "rlm-direct"]
+        assert client.get("/models").status_code == 422
+
+
 @pytest.fixture
 def fresh(ollama: ScriptedOllama, tmp_path: Path) -> RunningApp:
     return RunningApp(tmp_path, ollama.url, api_key="sk-very-secret")
