@@ -16,14 +16,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from memory_store import MemoryStore
 from rlm_core import RLMEngine, Settings, prompts
 from rlm_core.budget import CancelToken
 from rlm_core.events import (
     AnswerEvent,
     DoneEvent,
     Event,
+    ModelCallFinishedEvent,
     ModelCallStartedEvent,
     OutputEvent,
+    PhaseEvent,
     RouteEvent,
     UsageEvent,
     WarningEvent,
@@ -148,7 +151,8 @@ class Outcome:
 
 
 class Stage:
-    """``async with Stage(actor, tmp_path) as stage: outcome = await stage.ask("...")``."""
+    """``async with Stage(actor, tmp_path) as stage: outcome = await stage.ask("...")``. Its memory searches by words only:
+    loading the embedding model would take longer than all trajectories."""
 
     def __init__(
         self,
@@ -172,13 +176,15 @@ class Stage:
     async def __aenter__(self) -> Self:
         self.server.start()
         settings = Settings().changed({"backend": "ollama", "base_url": self.server.url, **self._settings})
-        self.engine = RLMEngine(settings, data_dir=self.home)
+        self.store = MemoryStore(self.home, embedder=None)
+        self.engine = RLMEngine(settings, data_dir=self.home, store=self.store)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.engine.close()
+        self.store.close()
         self.server.__exit__(kind, error, trace)
         if error is None:
             check_requests(self.server)
@@ -231,6 +237,20 @@ class Running:
         async with self._grown:
             await self._grown.wait_for(lambda: any(map(condition, self._events)))
 
+    async def streams(self, number: int, *, after: int = 0) -> None:
+        """Until so many calls are in the middle of their words, ``after`` others that have ended."""
+        async with self._grown:
+            await self._grown.wait_for(lambda: self._streaming(after) == number)
+
+    def _streaming(self, after: int) -> int:
+        writing = {
+            event.parent_id
+            for event in self._events
+            if isinstance(event, PhaseEvent) and event.text == "writing"
+        }
+        ended = {event.parent_id for event in self._events if isinstance(event, ModelCallFinishedEvent)}
+        return len(writing - ended) if len(ended) == after else 0
+
     async def end(self) -> Outcome:
         await self._task
         outcome = Outcome(tuple(self._events))
@@ -246,6 +266,8 @@ def check_events(outcome: Outcome) -> None:
     assert len(set(ids)) == len(ids)
     assert {event.parent_id for event in outcome.events} <= {None, *ids}
     assert outcome.partial == (outcome.ending.reason is not None)
+    started = {event.id for event in outcome.of(ModelCallStartedEvent)}
+    assert started == {event.parent_id for event in outcome.of(ModelCallFinishedEvent)}
 
 
 def check_requests(server: ScriptedOllama) -> None:
