@@ -16,7 +16,7 @@ from rlm_core.prompts import ITEM_FORM
 MOST_GROUPS = 40
 ITEM_CHARS = 80
 
-_BULLET = re.compile(r"^\s*(?:[-*•]\s+|\d{1,4}[.)]\s+)")
+_BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,4}[.)])\s+(?!\|)")
 _PASSAGE = re.compile(r"\s*\[\d+\]")
 _NUMBER = re.compile(r"[-−]?(?:\d{1,3}(?:[,\u202f\u00a0 ]\d{3})+|\d+)(?:\.\d+)?")
 _NOTHING = {"", "-", "–", "—", "n/a", "none", "null"}

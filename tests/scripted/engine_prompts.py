@@ -19,8 +19,12 @@ from tests.scripted.script import ChatRequest
 NONE = "NONE"
 _QUESTION = re.compile(r"^Question(?: about a (?:whole|long) document)?: (?P<question>.+)$", re.MULTILINE)
 _KNOWN = re.compile(r"^Known so far:\n(?P<known>.*?)\n\n?Passages \(part", re.MULTILINE | re.DOTALL)
-_PASSAGES = re.compile(r"^Passages \(part \d+ of \d+\):\n(?P<passages>.*?)\n\n(?:Write|List) ", re.MULTILINE | re.DOTALL)
-_NOTES = re.compile(r"^Notes from reading [^\n]*:\n\n(?P<notes>.*?)\n\n(?:Reckoned by|Answer the|Merge these)", re.M | re.S)
+_PASSAGES = re.compile(
+    r"^Passages \(part \d+ of \d+\):\n(?P<passages>.*?)\n\n(?:Write|List) ", re.MULTILINE | re.DOTALL
+)
+_NOTES = re.compile(
+    r"^Notes from reading [^\n]*:\n\n(?P<notes>.*?)\n\n(?:Reckoned by|Answer the|Merge these)", re.M | re.S
+)
 _RECKONED = re.compile(r"^Reckoned by a program [^\n]*:\n(?P<lines>.*?)\n\n", re.MULTILINE | re.DOTALL)
 _FIGURES = re.compile(
     r"^(?P<name>.+?): (?P<items>\d+) items?(?:, sum (?P<sum>[-\d.,]*\d))?(?:, largest (?P<largest>[-\d.,]*\d))?"
@@ -117,6 +121,8 @@ def read_items(reader: IdealReader, request: ChatRequest) -> str | None:
     else:
         understood = reader.understand(question)
         conclude = understood.asked.conclude if understood else count
+        if understood is not None:
+            facts = understood.asked.keep(understood.match, facts)
         lines = []
         for fact in facts:
             group = fact["who"] if conclude is who else fact["item"] if conclude is items else "-"
@@ -173,7 +179,10 @@ def read_notes(reader: IdealReader, request: ChatRequest) -> str | None:
     notes = []
     for passage in passages:
         place = _PLACE.match(passage)
-        notes += [f"{fact.note} [{place[1] if place else 1}]" for fact in _related(reader, question, [passage], known)]
+        notes += [
+            f"{fact.note} [{place[1] if place else 1}]"
+            for fact in _related(reader, question, [passage], known)
+        ]
     return "\n".join(dict.fromkeys(notes)) or NONE
 
 
@@ -233,7 +242,11 @@ def _question(prompt: str) -> str:
 def _parts(prompt: str) -> tuple[str, str, list[str]]:
     """The question, what is known already, and the passages of a prompt for reading."""
     known, passages = _KNOWN.search(prompt), _PASSAGES.search(prompt)
-    return _question(prompt), known["known"] if known else "", split_passages(passages["passages"] if passages else "")
+    return (
+        _question(prompt),
+        known["known"] if known else "",
+        split_passages(passages["passages"] if passages else ""),
+    )
 
 
 def _related(reader: IdealReader, question: str, passages: Iterable[str], known: str) -> list[Fact]:
@@ -249,14 +262,19 @@ def _related(reader: IdealReader, question: str, passages: Iterable[str], known:
         return [fact for fact in facts if fact["who"] in customers] if customers else facts
     if understood.asked.kinds[0] not in {"keeper", "deed", "decision"} or len(understood.asked.kinds) == 1:
         return facts
-    meant = [fact for fact in [*before, *facts] if fact.kind == understood.asked.kinds[0] and _meant(understood, fact)]
+    meant = [
+        fact
+        for fact in [*before, *facts]
+        if fact.kind == understood.asked.kinds[0] and _meant(understood, fact)
+    ]
     people = {fact["who"] for fact in meant if fact.kind != "decision"}
     meetings = {fact.number for fact in meant if fact.kind == "decision"}
     return [
         fact
         for fact in facts
-        if fact in meant or fact.kind in {"extension", "home"} and fact["who"] in people
-        or fact.kind in {"absent", "chair"} and fact.number in meetings
+        if fact in meant
+        or (fact.kind in {"extension", "home"} and fact["who"] in people)
+        or (fact.kind in {"absent", "chair"} and fact.number in meetings)
     ]
 
 
@@ -273,10 +291,14 @@ def _missing(understood: Understood | None, facts: list[Fact]) -> str:
     kinds = understood.asked.kinds
     if "decision" in kinds and len(kinds) > 1:
         decisions = [fact for fact in of(facts, "decision") if _meant(understood, fact)]
-        return f"{decisions[0].place} Present Absent Chair Minutes" if decisions and decisions[0].place else ""
+        return (
+            f"{decisions[0].place} Present Absent Chair Minutes" if decisions and decisions[0].place else ""
+        )
     if kinds == ("ride", "guide", "extension"):
         ride = max(of(facts, "ride"), key=lambda fact: fact.n, default=None)
-        guides = [fact["who"] for fact in of(facts, "guide") if ride is not None and fact["item"] == ride["item"]]
+        guides = [
+            fact["who"] for fact in of(facts, "guide") if ride is not None and fact["item"] == ride["item"]
+        ]
         return f"{guides[0]} extension" if guides else ""
     links = {("keeper", "extension"): "extension", ("deed", "home"): "comes from"}
     if kinds in links:
@@ -301,7 +323,9 @@ def judge_complexity(reader: IdealReader, request: ChatRequest) -> str | None:
 
 def make_plan(reader: IdealReader, request: ChatRequest) -> str | None:
     """DECOMPOSITION: search for the question's words, then answer from what was found."""
-    task = re.search(r'^Task: "(.+)"$', request.last, re.MULTILINE) or re.search(r'this task [^"]*"(.+)"', request.last)
+    task = re.search(r'^Task: "(.+)"$', request.last, re.MULTILINE) or re.search(
+        r'this task [^"]*"(.+)"', request.last
+    )
     if task is None or "sub_tasks" not in request.last:
         return None
     parts = re.split(r",? and ", task[1]) if "two or three sub-tasks" in request.last else [task[1]]
@@ -310,7 +334,12 @@ def make_plan(reader: IdealReader, request: ChatRequest) -> str | None:
         for n, part in enumerate(parts, start=1)
     ]
     tasks.append(
-        {"id": len(tasks) + 1, "type": "llm_call", "input": task[1], "depends_on": [n + 1 for n in range(len(tasks))]}
+        {
+            "id": len(tasks) + 1,
+            "type": "llm_call",
+            "input": task[1],
+            "depends_on": [n + 1 for n in range(len(tasks))],
+        }
     )
     return json.dumps({"sub_tasks": tasks, "synthesis_strategy": "Take the answer of the last sub-task."})
 
