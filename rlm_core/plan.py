@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rlm_core.budget import BudgetExhausted
@@ -17,7 +16,7 @@ from rlm_core.context import Piece
 from rlm_core.decomposer import Decomposer, Plan, announce
 from rlm_core.errors import LocalRLMError
 from rlm_core.events import CodeEvent, OutputEvent, PlannedTask, TurnStartedEvent
-from rlm_core.parsing import parse_reply
+from rlm_core.parsing import compiles, parse_reply
 from rlm_core.prompts import TASK_RETRY
 from rlm_core.question import Question, shorten
 from rlm_core.repl import CellResult
@@ -45,6 +44,12 @@ class _Progress:
     results: dict[int, str] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
     passages: dict[int, Piece] = field(default_factory=dict)
+
+    def said(self, number: int) -> str | None:
+        """The result of a sub-task as later ones see it; None when there is no such sub-task yet."""
+        if number in self.failures:
+            return "(missing: this sub-task failed)"
+        return self.results.get(number)
 
 
 class PlanRunner:
@@ -128,6 +133,7 @@ class PlanRunner:
                 error = str(failure)
                 continue
             progress.results[task.id] = result
+            run.draft = "\n\n".join(progress.results.values())
             await _in_repl(run, workspace, f"result_{task.id} = {result!r}", turn)
             return
         progress.failures[task.id] = error
@@ -148,7 +154,7 @@ class PlanRunner:
         if task.type == "read_context":
             return self._read(question, task, progress)
         if task.type == "search_context":
-            return await self._search(question, _filled(task.input, progress.results), progress)
+            return await self._search(question, _filled(task.input, progress), progress)
         prompt = _with_results(task, progress)
         if error:
             prompt = TASK_RETRY.format(prompt=prompt, error=error)
@@ -159,14 +165,15 @@ class PlanRunner:
     async def _python(
         self, run: Run, question: Question, workspace: Workspace, task: PlannedTask, turn: str, error: str
     ) -> str:
-        code = task.input
+        cells: tuple[str, ...] = (task.input,)
         if error:
-            code = await self._corrected(workspace, task, turn, error)
-        parsed = parse_reply(code)
-        if not parsed.cells:
-            raise TaskFailed(f"there is no code that runs in it ({parsed.problem or 'it does not compile'})")
+            cells = parse_reply(await self._corrected(workspace, task, turn, error)).cells
+        elif not compiles(task.input):
+            cells = parse_reply(task.input).cells
+        if not cells:
+            raise TaskFailed("there is no code in it that runs")
         outputs = []
-        for cell in parsed.cells:
+        for cell in cells:
             code_id = run.emit(CodeEvent, parent=turn, code=cell)
             result = await _in_repl(run, workspace, cell, code_id)
             _report(run, code_id, result)
@@ -243,19 +250,19 @@ def _numbered_into(pieces: list[Piece], progress: _Progress) -> str:
     return numbered(fresh)
 
 
-def _filled(text: str, results: Mapping[int, str]) -> str:
+def _filled(text: str, progress: _Progress) -> str:
     """``{result_1}`` replaced by the result of sub-task 1."""
-    return _PLACEHOLDER.sub(lambda match: results.get(int(match[1]), match[0]), text)
+    return _PLACEHOLDER.sub(lambda match: progress.said(int(match[1])) or match[0], text)
 
 
 def _with_results(task: PlannedTask, progress: _Progress) -> str:
     """The input of a sub-task with the results it depends on: in their placeholders, or behind it."""
-    text = _filled(task.input, progress.results)
+    text = _filled(task.input, progress)
     mentioned = {int(match[1]) for match in _PLACEHOLDER.finditer(task.input)}
     behind = [
-        f"Result of sub-task {other}:\n{progress.results[other]}"
+        f"Result of sub-task {other}:\n{progress.said(other)}"
         for other in task.depends_on
-        if other in progress.results and other not in mentioned
+        if other not in mentioned
     ]
     return "\n\n".join([text, *behind])
 
