@@ -162,3 +162,30 @@ def test_ollama_is_started_only_when_the_settings_mean_the_one_on_this_computer(
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "settings.json").write_text(json.dumps(settings))
     assert Wishes(arguments, tmp_path).wants_local_ollama is wanted
+
+
+def test_on_windows_processes_are_looked_up_and_ended_with_its_own_programs(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = '"python.exe","4242","Console","1","81,000 K"'
+    for name, body in (
+        ("tasklist", f"case \"$2\" in *4242) echo '{row}';; *) echo 'INFO: No tasks';; esac"),
+        ("taskkill", ""),
+    ):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\n{body}\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(processes, "WINDOWS", True)
+    assert processes.is_alive(4242)
+    assert processes.is_alive(4242, "app.py"), "what runs app.py is python.exe"
+    assert not processes.is_alive(4242, "ollama"), "the number was given to another program"
+    assert not processes.is_alive(4243)
+    processes.end(4242, seconds=1)
+    assert (tmp_path / "calls").read_text().splitlines()[-1] == "taskkill /PID 4242 /T /F"
+
+
+def test_the_programs_own_help_is_shown(checkout: Checkout) -> None:
+    code, said = checkout.run("--help")
+    assert code == 0
+    assert "--no-browser" in said
