@@ -319,11 +319,12 @@ class RLMEngine:
         """Which backend answers, why, and how to get a better one, in words."""
         return await self._parts.choice()
 
-    async def apply(self, settings: Settings) -> None:
-        """Take over new settings; the next message uses them. Running ones finish with the old."""
+    async def apply(self, settings: Settings, *, choose_again: bool = False) -> None:
+        """Take over new settings; the next message uses them. Running ones finish with the old. ``choose_again`` looks
+        anew which backend answers, because something outside has changed."""
         old = self._parts
         self.settings = settings
-        self._parts = old.with_settings(settings)
+        self._parts = old.with_settings(settings, keep_backend=not choose_again)
         await old.retire()
 
     async def capabilities(self, model: str | None = None, *, again: bool = False) -> Capabilities:

@@ -124,10 +124,10 @@ class Parts:
                 self._opened = self._build((await self._chosen()).backend)
             return self._opened
 
-    def with_settings(self, settings: Settings) -> Parts:
+    def with_settings(self, settings: Settings, *, keep_backend: bool = True) -> Parts:
         """Parts for new settings. Backend and REPLs go over to them unless the settings ask for others; call
         :meth:`retire` then on these."""
-        keep_backend = _backend_fields(settings) == _backend_fields(self._settings)
+        keep_backend = keep_backend and _backend_fields(settings) == _backend_fields(self._settings)
         keep_repls = settings.repl == self._settings.repl
         fresh = Parts(
             settings,
