@@ -30,6 +30,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -123,6 +124,7 @@ class Page:
         with gr.Sidebar(width=292, elem_id="sidebar"):
             self.brand = html(elem_id="brand")
             self.new = gr.Button("New conversation", variant="primary", elem_id="new-chat")
+            self.incognito = gr.Button("Incognito", size="sm", elem_id="incognito")
             self.search = gr.Textbox(
                 placeholder="Search (Ctrl+K)",
                 label="Search all conversations",
@@ -238,6 +240,10 @@ class Page:
                     self.fields[field.name] = self.field(field.name)
         self.saved = html(elem_id="saved")
         self.store = html(elem_id="store")
+        self.bring_back = gr.UploadButton(
+            "Import an export", file_types=[".zip"], size="sm", elem_id="import"
+        )
+        self.sandbox = html(elem_id="sandbox")
         self.lan = html(elem_id="lan")
 
     def field(self, name: str) -> gr.components.Component:
@@ -307,6 +313,10 @@ class Page:
             async for parts in draw(desk.act(tab, {"action": "mode", "id": mode}), tab):
                 yield parts
 
+        async def hide(tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+            async for parts in draw(desk.act(tab, {"action": "incognito"}), tab):
+                yield parts
+
         def passage(text: str, tab: Tab) -> str:
             return complained(lambda: desk.passage(tab, json.loads(text)))
 
@@ -321,6 +331,7 @@ class Page:
         self.box.stop(desk.stop, self.tab, None, **quiet(queue=False))
         self.chat_bus[1].click(act, [self.chat_bus[0], self.tab], outputs, **at_once)
         self.new.click(begin, self.tab, outputs, **at_once)
+        self.incognito.click(hide, self.tab, outputs, **at_once)
         self.mode.input(choose, [self.mode, self.tab], outputs, **quiet())
         self.search.change(
             desk.search, [self.search, self.tab], self.conversations, **quiet(trigger_mode="always_last")
@@ -418,7 +429,17 @@ class Page:
             return now.brand, now.backend, now.models, gr.skip(), gr.skip(), placeholder, *roles
 
         async def rest(tab: Tab) -> tuple[Any, ...]:
-            return await control.gpu(), await control.store(), control.home_network(tab)
+            return (
+                await control.gpu(),
+                await control.store(),
+                control.home_network(tab),
+                await control.sandbox(),
+            )
+
+        async def bring_back(file: str, tab: Tab) -> str:
+            with complaining():
+                gr.Info(await control.bring_back(tab, Path(file)))
+            return await control.store()
 
         async def save(name: str, value: Any, tab: Tab) -> tuple[Any, ...]:
             try:
@@ -451,7 +472,7 @@ class Page:
             with complaining():
                 await control.look_again()
 
-        rest_parts = [self.gpu, self.store, self.lan]
+        rest_parts = [self.gpu, self.store, self.lan, self.sandbox]
         clock = gr.Timer(4, active=False)
         self.blocks.load(state, None, state_parts, **quiet())
         self.settings_tab.select(state, None, state_parts, **quiet()).then(
@@ -465,9 +486,9 @@ class Page:
             save_it = functools.partial(save, name)
             for event in leaving(component):
                 event(save_it, [component, self.tab], [component, self.saved], **quiet())
-        self.settings_bus[1].click(act, [self.settings_bus[0], self.tab], None, **quiet()).then(
-            state, None, state_parts, **quiet()
-        )
+        acting = self.settings_bus[1].click(act, [self.settings_bus[0], self.tab], None, **quiet())
+        acting.then(state, None, state_parts, **quiet()).then(rest, self.tab, rest_parts, **quiet())
+        self.bring_back.upload(bring_back, [self.bring_back, self.tab], self.store, **quiet())
         pulling = self.pull.click(
             pull, [self.pull_name, self.tab], [self.pull_progress, self.pull_stop], **quiet()
         )
@@ -551,7 +572,7 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
     control = Control(engine, access, config)
     page = Page(desk, Library(engine), Archive(desk), control)
     app = create_app(engine, jobs, config_path=config, access=access)
-    app.include_router(page_routes(desk))
+    app.include_router(page_routes(desk, access))
     gr.mount_gradio_app(
         app, page.blocks, path="/", theme=theme(), head=head(), footer_links=[],
         run_history=False, enable_monitoring=False, allowed_paths=[], max_file_size=MAX_UPLOAD, show_error=True,
@@ -560,13 +581,22 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
 
 
 class Server(uvicorn.Server):
-    """Ends at Ctrl-C and SIGTERM. (uvicorn raises the signal once more afterwards, which would cut our own end short.)"""
+    """Opens ``page`` in the browser once it answers; ends at Ctrl-C, SIGTERM and, on Windows, Ctrl-Break. (uvicorn raises
+    the signal once more afterwards, which would cut our own end short.)"""
+
+    def __init__(self, config: uvicorn.Config, page: str | None) -> None:
+        super().__init__(config)
+        self.page = page
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.page:
+            threading.Thread(target=webbrowser.open, args=(self.page,), daemon=True).start()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {
-            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        asked_to_end = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
+        before = {number: signal.signal(number, self.handle_exit) for number in asked_to_end}
         try:
             yield
         finally:
@@ -593,15 +623,13 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
-    server = Server(config)
+    server = Server(config, page=None if arguments.no_browser else access.first_url)
     note = arguments.data / "app.json"
     note.write_text(
         json.dumps({"pid": os.getpid(), "url": access.url, "started_ollama": control.started_ollama}) + "\n",
         encoding="utf-8",
     )
     print(access.announcement(), flush=True)
-    if not arguments.no_browser:
-        webbrowser.open(access.first_url)
     try:
         await server.serve()
     finally:

@@ -146,7 +146,7 @@ def _downloads(message_id: str, tab: Tab) -> str:
     if message_id == OPENED:
         return ""
     base = f"/page/traces/{esc(message_id)}"
-    links = (("Table as CSV", "csv"), ("Trace as JSONL", "jsonl"))
+    links = (("Table as CSV", "csv"), ("Trace as JSONL", "jsonl"), ("For the rlm visualizer", "rlm.jsonl"))
     return block(
         '<div class="tools">'
         + "".join(f'<a class="item" href="{base}.{end}" download>{text}</a>' for text, end in links)

@@ -131,6 +131,16 @@ def answer(state: AnswerState, steps: str, *, row: Row | None = None) -> list[Ch
     return messages
 
 
+def unstored(asked: str, state: AnswerState | None, steps: str = "") -> list[ChatMessage]:
+    """A question and its answer of a conversation that is kept nowhere: there is nothing to edit, retry or fork."""
+    messages: list[ChatMessage] = [{"role": "user", "content": safe(asked)}]
+    if state is not None:
+        messages += answer(state, steps)
+        copy = do("page", "copy", state.message_id, "Copy", title="Copy the answer")
+        messages.append(_html(f'<div class="foot">{_about(state)}<div class="tools">{copy}</div></div>'))
+    return messages
+
+
 def route_line(route: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
     """The way an answer was made and the main reason for it, in one quiet sentence. (The trace has all reasons.)"""
     calls, seconds = int(usage.get("llm_calls") or 0), float(usage.get("seconds") or 0.0)
@@ -154,7 +164,8 @@ def route_line(route: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
     return f"{sentence} · {cost}" if calls else sentence
 
 
-def _foot(state: AnswerState, row: Row) -> str:
+def _about(state: AnswerState) -> str:
+    """What is to be known about an answer: whether it is whole, its sources, its way."""
     parts = [_verdict(state)]
     if state.citations:
         parts.append(
@@ -167,6 +178,10 @@ def _foot(state: AnswerState, row: Row) -> str:
     line = route_line(state.route, state.usage)
     if line:
         parts.append(f'<div class="route">{esc(line)}</div>')
+    return "".join(parts)
+
+
+def _foot(state: AnswerState, row: Row) -> str:
     mid = state.message_id
     tools = [
         _versions(row),
@@ -175,8 +190,7 @@ def _foot(state: AnswerState, row: Row) -> str:
         do("chat", "fork", mid, "Fork", title="Continue from here in a new conversation"),
         do("trace", "show", mid, "Trace", title="See every step of this answer"),
     ]
-    parts.append(f'<div class="tools">{"".join(tools)}</div>')
-    return block(f'<div class="foot">{"".join(parts)}</div>')
+    return f'<div class="foot">{_about(state)}<div class="tools">{"".join(tools)}</div></div>'
 
 
 def _verdict(state: AnswerState) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from ui.models_view import backend_line, model_table, pulling, short_status, sto
 from ui.models_view import gpu as gpu_line
 from ui.settings_form import change, problem
 from ui.welcome import Readiness, welcome
+from ui.words import count
 
 
 class NotAllowed(LocalRLMError):
@@ -49,6 +51,7 @@ class Control:
         self.access = access
         self.config = config
         self._ollama: OllamaProcess | None = None
+        self._sandbox: str | None = None
 
     @property
     def started_ollama(self) -> bool:
@@ -118,8 +121,11 @@ class Control:
         return welcome(ready, PROJECT / "sample_docs")
 
     async def manage(self, tab: Tab, action: str, model: str) -> None:
-        """Load, unload or delete a model, as a button of the table says."""
+        """Load, unload or delete a model, or erase everything, as a button says."""
         self._owner_only(tab)
+        if action == "erase":
+            await asyncio.to_thread(self._erase_everything)
+            return
         backend, settings = await self.engine.backend(), self.engine.settings
         if action == "load":
             await backend.load(model, ChatOptions(num_ctx=settings.num_ctx, keep_alive=settings.keep_alive))
@@ -162,7 +168,7 @@ class Control:
 
     async def look_again(self) -> None:
         """Choose the backend anew, because something outside has changed."""
-        await self.engine.apply(self.engine.settings)
+        await self.engine.apply(self.engine.settings, choose_again=True)
 
     async def gpu(self) -> str:
         found, problem_of_it = await asyncio.to_thread(gpu.cards)
@@ -170,6 +176,28 @@ class Control:
 
     async def store(self) -> str:
         return store_line(await asyncio.to_thread(self.engine.store.status))
+
+    async def bring_back(self, tab: Tab, file: Path) -> str:
+        """Import what :attr:`everything.zip` exported; returns the sentence that says what came."""
+        self._owner_only(tab)
+        came = await asyncio.to_thread(self.engine.store.import_all, file)
+        return (
+            f"{count(came.conversations, 'conversation')}, {count(came.messages, 'message')} and"
+            f" {count(came.documents, 'document')} were imported. Reload the page to see them."
+        )
+
+    async def sandbox(self) -> str:
+        """What keeps the model's code in on this machine, in one sentence. It is tried out once."""
+        if self._sandbox is None:
+            try:
+                self._sandbox = (await self.engine.sandbox_report()).summary
+            except LocalRLMError as error:
+                self._sandbox = str(error)
+        return block(f'<section><h3>Sandbox</h3><p class="quiet">{esc(self._sandbox)}</p></section>')
+
+    def _erase_everything(self) -> None:
+        self.engine.store.erase_all()
+        shutil.rmtree(self.engine.data_dir / "traces", ignore_errors=True)
 
     def home_network(self, tab: Tab) -> str:
         """How others on the home network come in; when they cannot, how to let them."""

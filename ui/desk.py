@@ -19,16 +19,17 @@ from typing import Any
 from memory_store import ROOT
 from memory_store.errors import StoreError
 from memory_store.records import Conversation, Document, Message
+from rlm_core.backends.base import ChatMessage as ChatTurn
 from rlm_core.engine import RLMEngine
 from rlm_core.errors import LocalRLMError
 from rlm_core.events import Event, PhaseEvent, TokenEvent
-from rlm_core.jobs import Job, Jobs
+from rlm_core.jobs import ConversationBusy, Job, Jobs
 from rlm_core.paths import PROJECT
 from rlm_core.run import new_id
 from rlm_core.settings import Mode, StrategyName
 from rlm_core.tokens import base_estimate
 from ui.answer_text import citations_of
-from ui.chat_view import NEWEST, AnswerState, ChatMessage, Row, answer, conversation
+from ui.chat_view import NEWEST, AnswerState, ChatMessage, Row, answer, conversation, unstored
 from ui.documents_view import attached
 from ui.html import block, do, esc
 from ui.meter import MODES, Load, meter
@@ -55,7 +56,7 @@ class NotYours(LocalRLMError):
 @dataclass(frozen=True)
 class Tab:
     """One browser tab: who looks, at which conversation, with which documents, in which mode. ``taken`` are the files in
-    the message box that are stored already."""
+    the message box that are stored already. ``incognito``: this conversation is kept nowhere but in this tab."""
 
     session: str
     user: str
@@ -65,6 +66,7 @@ class Tab:
     mode: str = "auto"
     limit: int = NEWEST
     taken: tuple[str, ...] = ()
+    incognito: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Desk:
         self._claims: dict[str, object] = {}
         self._steps: OrderedDict[str, str] = OrderedDict()
         self._bin: dict[str, asyncio.Task[None]] = {}
+        self._unstored: dict[str, list[Job]] = {}
 
     # what is there
 
@@ -114,6 +117,13 @@ class Desk:
             raise NotYours("This message is no longer there.")
         self.conversation(found.conversation_id, user)
         return found
+
+    def text(self, message_id: str, user: str) -> str:
+        """The words of a message, also of one that is not stored. Raises :class:`NotYours`."""
+        job = self.jobs.get(message_id)
+        if job is not None and job.user == user:
+            return AnswerState.live(message_id, job.events).text
+        return self.message(message_id, user).text
 
     def documents(self, ids: Sequence[str], user: str) -> list[Document]:
         """Those of the ids that are still there and this user's."""
@@ -138,17 +148,16 @@ class Desk:
         """The parts that depend on the documents and the mode of the next question."""
         return View(
             tab,
-            attached=attached(self.documents(tab.documents, tab.user)),
+            attached=attached(self.documents(tab.documents, tab.user), incognito=tab.incognito),
             meter=meter(self.load(tab), tab.mode, recursive_on=self.engine.settings.recursive),
         )
 
     def picture(self, tab: Tab) -> View:
         """Everything, as it is saved."""
-        rows = self._rows(tab)
         around = self.around_the_box(tab)
         return replace(
             around,
-            messages=conversation(rows, self._saved_steps, limit=tab.limit),
+            messages=self._messages(tab),
             sidebar=self.sidebar(tab),
             phase="",
             running=False,
@@ -180,6 +189,10 @@ class Desk:
                 views = self.delete(tab, item)
             case "undo":
                 views = self.undo(tab, item)
+            case "incognito":
+                views = self._turn_to(
+                    replace(tab, conversation_id=None, documents=(), editing=None, incognito=True)
+                )
             case _:
                 yield self._at_once(tab, action, item, str(message.get("value", "")))
                 return
@@ -207,7 +220,10 @@ class Desk:
 
     async def open(self, tab: Tab, conversation_id: str | None) -> AsyncIterator[View]:
         """Show a conversation (None: a new one), and follow its answer if one is being made."""
-        tab = replace(tab, conversation_id=conversation_id, documents=(), editing=None, limit=NEWEST)
+        self._unstored.pop(tab.session, None)
+        tab = replace(
+            tab, conversation_id=conversation_id, documents=(), editing=None, limit=NEWEST, incognito=False
+        )
         problem = None
         if conversation_id is not None:
             try:
@@ -289,7 +305,7 @@ class Desk:
 
     def stop(self, tab: Tab) -> None:
         """Stop the answer of the tab's conversation. What it has so far stays."""
-        job = self.jobs.running(tab.conversation_id) if tab.conversation_id else None
+        job = self._running(tab)
         if job is not None and job.user == tab.user:
             job.cancel()
 
@@ -374,8 +390,10 @@ class Desk:
         return replace(tab, documents=tuple(item for item in tab.documents if item != document_id))
 
     def leave(self, session: str) -> None:
-        """The tab was closed. Its answer goes on."""
+        """The tab was closed. Its answer goes on, unless it is kept nowhere but here."""
         self._claims.pop(session, None)
+        for job in self._unstored.pop(session, []):
+            job.cancel()
 
     async def close(self) -> None:
         """Erase what was deleted and not brought back."""
@@ -416,10 +434,26 @@ class Desk:
         if tab.editing is not None:
             parent = self.message(tab.editing, tab.user).parent_id or ROOT
         mode, strategy = _way(tab.mode)
+        documents = [document.id for document in self.documents(tab.documents, tab.user)]
+        if tab.incognito:
+            said = self._unstored.setdefault(tab.session, [])
+            if said and not said[-1].done:
+                raise ConversationBusy("The last question is still being answered. Stop it first.")
+            job = await self.jobs.start(
+                question,
+                documents=documents,
+                history=_history(said)[-self.engine.settings.memory.working_messages :],
+                incognito=True,
+                mode=mode,
+                strategy=strategy,
+                user=tab.user,
+            )
+            said.append(job)
+            return job
         return await self.jobs.start(
             question,
             conversation_id=tab.conversation_id or new_id(),
-            documents=[document.id for document in self.documents(tab.documents, tab.user)],
+            documents=documents,
             parent_id=parent,
             mode=mode,
             strategy=strategy,
@@ -429,12 +463,11 @@ class Desk:
     async def _show(self, tab: Tab, claim: object | None = None) -> AsyncIterator[View]:
         """The picture as it is, and then the growing answer until it is done or the tab turns to something else."""
         claim = claim or self._claims.get(tab.session)
-        job = self.jobs.running(tab.conversation_id) if tab.conversation_id else None
+        job = self._running(tab)
         if job is None:
             yield self.picture(tab)
             return
-        rows = self._rows(tab)
-        saved = conversation(rows, self._saved_steps, limit=tab.limit, growing=job.message_id)
+        saved = self._messages(tab, growing=job.message_id)
         around = self.around_the_box(tab)
         yield replace(around, messages=[*saved, *_growing(job, "")], sidebar=self.sidebar(tab), running=True)
         seen, steps, drawn = 0, "", -1
@@ -452,6 +485,19 @@ class Desk:
             phase = _phase(_doing(job.events), job.started_at)
             yield View(tab, messages=[*saved, *_growing(job, steps)], phase=phase, running=True)
         yield self.picture(tab)
+
+    def _running(self, tab: Tab) -> Job | None:
+        """The answer in the making that the tab shows."""
+        if tab.incognito:
+            return next((job for job in self._unstored.get(tab.session, []) if not job.done), None)
+        return self.jobs.running(tab.conversation_id) if tab.conversation_id else None
+
+    def _messages(self, tab: Tab, growing: str | None = None) -> list[ChatMessage]:
+        """The conversation as it is; the answer ``growing`` is left out."""
+        if tab.incognito:
+            said = self._unstored.get(tab.session, [])
+            return [part for job in said for part in _not_stored(job, grows=job.message_id == growing)]
+        return conversation(self._rows(tab), self._saved_steps, limit=tab.limit, growing=growing)
 
     def _rows(self, tab: Tab) -> list[Row]:
         if tab.conversation_id is None:
@@ -529,8 +575,24 @@ def _way(mode: str) -> tuple[Mode, StrategyName | None]:
     return ("recursive", None) if mode == "recursive" else ("auto", None)
 
 
+def _state(job: Job) -> AnswerState:
+    return AnswerState.live(job.message_id, job.events)
+
+
 def _growing(job: Job, steps: str) -> list[ChatMessage]:
-    return answer(AnswerState.live(job.message_id, job.events), steps)
+    return answer(_state(job), steps)
+
+
+def _not_stored(job: Job, *, grows: bool) -> list[ChatMessage]:
+    if grows:
+        return unstored(job.turn.message, None)
+    return unstored(job.turn.message, _state(job), steps_html(job.events, job.message_id, live=False))
+
+
+def _history(said: Sequence[Job]) -> list[ChatTurn]:
+    """What was said in a conversation that is not stored."""
+    pairs = ((ChatTurn("user", job.turn.message), ChatTurn("assistant", _state(job).text)) for job in said)
+    return [message for pair in pairs for message in pair if message.content.strip()]
 
 
 def _doing(events: Sequence[Event]) -> str:

@@ -105,14 +105,17 @@ def highlight(text: str, query: str) -> str:
     return pattern.sub("\u2068\\1\u2069", text)
 
 
-def attached(documents: Sequence[Document]) -> str:
+def attached(documents: Sequence[Document], *, incognito: bool = False) -> str:
     """The documents of the next question, above the message box, each with a way to take it off."""
+    note = ""
+    if incognito:
+        note = '<span class="quiet">Incognito: this conversation is not stored. It is gone when the tab is closed.</span> '
     chips = "".join(
         f'<span class="chip file">{esc(document.name)}'
         f"{do('chat', 'detach', document.id, '&times;', title=f'Do not use {document.name}')}</span>"
         for document in documents
     )
-    return block(f'<div class="attached">{chips}</div>') if chips else ""
+    return block(f'<div class="attached">{note}{chips}</div>') if note or chips else ""
 
 
 def _line(document: Document, in_use: bool) -> str:

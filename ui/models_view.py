@@ -25,12 +25,9 @@ class Card:
 def backend_line(status: BackendStatus, sentence: str) -> str:
     """Which backend answers, how it is, and what to do about it."""
     style = "good" if status.running else "bad"
-    version = f" {status.version}" if status.version else ""
     said = sentence if sentence.strip() else status.sentence
     more = f'<p class="quiet">{esc(status.sentence)}</p>' if status.sentence not in said else ""
-    return block(
-        f'<div class="backend"><span class="dot {style}"></span><b>{esc(status.name)}{esc(version)}</b> <span>{esc(said)}</span>{more}</div>'
-    )
+    return block(f'<div class="backend"><span class="dot {style}"></span>{esc(said)}{more}</div>')
 
 
 def short_status(status: BackendStatus, model: str) -> str:
@@ -97,8 +94,10 @@ def store_line(status: StoreStatus) -> str:
     waiting = f" · {count(status.pending, 'piece')} still to be embedded" if status.pending else ""
     trouble = f'<p class="notice warn">{esc(status.problem)}</p>' if status.problem else ""
     return block(
-        f'<div class="store"><p>{esc(facts)}{esc(waiting)}</p>'
-        f'<p class="quiet">Embeddings: {esc(status.embedder)} Index: {esc(status.index)}</p>{trouble}</div>'
+        f'<div class="store"><h3>Data</h3><p>{esc(facts)}{esc(waiting)}</p>'
+        f'<p class="quiet">Embeddings: {esc(status.embedder)} Index: {esc(status.index)}</p>{trouble}'
+        f'<div class="tools"><a class="item" href="/page/everything.zip" download>Export everything</a>'
+        f"{do('settings', 'erase', 'all', 'Erase everything', style='danger confirm', title='Erase all conversations, documents and traces?')}</div></div>"
     )
 
 

@@ -97,6 +97,7 @@
     event.preventDefault();
     const message = parse(button);
     if (!message) return;
+    if (button.classList.contains("confirm") && !window.confirm(button.title)) return;
     if (message.bus === "page") here[message.action]?.(message, button);
     else send(message.bus, { action: message.action, id: message.id, number: message.number });
     if (message.bus === "chat" && (message.action === "open") && narrow()) toggleSidebar(false);

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import FileResponse, PlainTextResponse, Response
+from starlette.background import BackgroundTask
 
-from rlm_core.security import current_user
-from rlm_core.trace import trace_path
+from rlm_core.events import Event, to_json
+from rlm_core.security import Access, current_user
 from ui.desk import Desk, NotYours
 from ui.exports import as_json, as_markdown, file_name
 from ui.trace_table import as_csv
+from ui.visualizer import as_visualizer_log
 
 HERE = Path(__file__).parent
 User = Annotated[str, Depends(current_user)]
 
 
-def page_routes(desk: Desk) -> APIRouter:
+def page_routes(desk: Desk, access: Access) -> APIRouter:
     """Everything under ``/page``. What is not the user's answers 404, as if it were not there."""
     router = APIRouter(prefix="/page", include_in_schema=False)
     store = desk.engine.store
@@ -34,7 +38,7 @@ def page_routes(desk: Desk) -> APIRouter:
     @router.get("/text/{message_id}")
     def text(message_id: str, user: User) -> PlainTextResponse:
         try:
-            return PlainTextResponse(desk.message(message_id, user).text)
+            return PlainTextResponse(desk.text(message_id, user))
         except NotYours as error:
             raise HTTPException(404, str(error)) from None
 
@@ -52,24 +56,38 @@ def page_routes(desk: Desk) -> APIRouter:
             body, file_name(known, ending), "text/markdown" if ending == "md" else "application/json"
         )
 
-    @router.get("/traces/{message_id}.csv")
-    def table(message_id: str, user: User) -> Response:
+    @router.get("/traces/{message_id}.{ending}")
+    def trace(message_id: str, ending: str, user: User) -> Response:
+        write = {"csv": as_csv, "jsonl": _as_jsonl, "rlm.jsonl": as_visualizer_log}.get(ending)
+        if write is None:
+            raise HTTPException(404, "Traces are exported as .csv, .jsonl and .rlm.jsonl.")
         try:
             desk.message(message_id, user)
-            return _download(as_csv(desk.engine.trace(message_id)), f"trace-{message_id[:8]}.csv", "text/csv")
+            body = write(desk.engine.trace(message_id))
         except (NotYours, FileNotFoundError):
             raise HTTPException(404, "There is no trace of this answer.") from None
+        return _download(
+            body, f"trace-{message_id[:8]}.{ending}", "text/csv" if ending == "csv" else "application/jsonl"
+        )
 
-    @router.get("/traces/{message_id}.jsonl")
-    def trace(message_id: str, user: User) -> Response:
-        try:
-            desk.message(message_id, user)
-            body = trace_path(desk.engine.data_dir, message_id).read_text(encoding="utf-8")
-        except (NotYours, FileNotFoundError):
-            raise HTTPException(404, "There is no trace of this answer.") from None
-        return _download(body, f"trace-{message_id[:8]}.jsonl", "application/jsonl")
+    @router.get("/everything.zip")
+    def everything(user: User) -> Response:
+        if not access.is_owner(user):
+            raise HTTPException(403, "Only the owner of this LocalRLM may export everything.")
+        file = desk.engine.data_dir / "export.zip"
+        store.export_all(file)
+        return FileResponse(
+            file,
+            filename="localrlm.zip",
+            media_type="application/zip",
+            background=BackgroundTask(file.unlink),
+        )
 
     return router
+
+
+def _as_jsonl(events: Sequence[Event]) -> str:
+    return "".join(json.dumps(to_json(event), ensure_ascii=False) + "\n" for event in events)
 
 
 def _download(body: str, name: str, media_type: str) -> Response:

@@ -13,7 +13,13 @@ from playwright.sync_api import expect
 from tests.browser.house import App
 from tests.browser.visitor import Visitor
 
-TABS = ("Chat", "Upload", "Trace", "Settings")
+TABS = {
+    "Chat": "#chat .foot .route",
+    "Upload": "#shelf table",
+    "Trace": "#tree .node",
+    "Settings": "#models table",
+}
+"""Each tab, and what is there once it has drawn itself."""
 
 
 def test_the_first_page_says_what_is_ready_and_a_sample_is_one_click_away(visitor: Visitor) -> None:
@@ -98,10 +104,10 @@ def test_the_theme_is_dark_until_it_is_switched_and_the_choice_is_kept(visitor: 
 
 
 @pytest.mark.parametrize("tab", TABS)
-def test_no_serious_obstacle_for_a_screen_reader(visitor: Visitor, tab: str) -> None:
-    visitor.ask("Compare the two ways, please: compare the two.")
+def test_no_serious_obstacle_for_a_screen_reader(visitor: Visitor, tab: str, ledger: Path) -> None:
+    visitor.ask("Compare the two ways, please: compare the two.", [ledger] if tab == "Upload" else [])
     visitor.go(tab)
-    visitor.page.wait_for_load_state("networkidle")
+    expect(visitor.page.locator(TABS[tab]).first).to_be_visible(timeout=15_000)
     found = Axe().run(visitor.page).response["violations"]
     serious = {
         item["id"]: [node["html"][:160] for node in item["nodes"]][:4]
@@ -112,13 +118,13 @@ def test_no_serious_obstacle_for_a_screen_reader(visitor: Visitor, tab: str) -> 
 
 
 def test_at_390_pixels_everything_fits_and_the_chat_is_not_covered(
-    app: App, visit: Callable[..., Visitor]
+    app: App, visit: Callable[..., Visitor], ledger: Path
 ) -> None:
     visitor = visit(app, width=390, height=844)
-    visitor.ask("Hello, who are you?")
+    visitor.ask("Hello, who are you?", [ledger])
     for tab in TABS:
         visitor.go(tab)
-        visitor.page.wait_for_load_state("networkidle")
+        expect(visitor.page.locator(TABS[tab]).first).to_be_visible(timeout=15_000)
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390, tab
 
 

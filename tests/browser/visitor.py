@@ -9,6 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, expect
 
 ANSWER_SECONDS = 60_000
+expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
 _OF_LEAVING = re.compile("AbortError|connection errored out|Failed to fetch|network error", re.IGNORECASE)
 
 
