@@ -70,7 +70,7 @@ def running(ollama: ScriptedOllama, tmp_path_factory: pytest.TempPathFactory) ->
         yield Running(url, folder, owner_key, anna_key)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(120)
     assert "Traceback" not in log.read_text(encoding="utf-8")
 
 

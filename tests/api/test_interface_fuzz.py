@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from tests.api.server import RunningApp
 
-EXAMPLES = 8
+EXAMPLES = 5
 LEFT_OUT = {("POST", "/settings")}
 """Would send the application away from the scripted model server; its values are tried in `test_system.py`."""
 

@@ -79,11 +79,11 @@ def announced(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Ite
             process = subprocess.Popen(
                 [*network.there, *command], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
             )
-            stack.callback(process.wait, 30)
+            stack.callback(process.wait, 120)
             stack.callback(process.terminate)
-        wait = "import sys,httpx,time\nfor _ in range(300):\n try:\n  httpx.get(sys.argv[1], trust_env=False); break\n except httpx.TransportError: time.sleep(0.1)\nelse: sys.exit(1)"
+        wait = "import sys,httpx,time\nfor _ in range(1000):\n try:\n  httpx.get(sys.argv[1], trust_env=False); break\n except httpx.TransportError: time.sleep(0.1)\nelse: sys.exit(1)"
         listening = subprocess.run(
-            [*network.here, sys.executable, "-c", wait, f"http://{SERVER}:{PORT}/login"], timeout=60
+            [*network.here, sys.executable, "-c", wait, f"http://{SERVER}:{PORT}/login"], timeout=120
         )
         text = log.read_text(encoding="utf-8")
         assert listening.returncode == 0, text
@@ -103,7 +103,7 @@ def test_another_device_comes_in_with_the_password_only(network: Network, announ
     finished = subprocess.run(
         [*network.here, sys.executable, "-m", "tests.api.far_client",
          f"http://{SERVER}:{PORT}", password[1], token],
-        cwd=ROOT, capture_output=True, text=True, timeout=150,
+        cwd=ROOT, capture_output=True, text=True, timeout=170,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     seen = json.loads(finished.stdout)
