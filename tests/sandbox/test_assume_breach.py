@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rlm_core.repl import ReplLimits, WorkerPool
+from tests.sandbox.catalogue import ATTEMPTS
 from tests.sandbox.driving import Cells
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these layers are Linux's")
@@ -179,6 +181,17 @@ def test_a_worker_that_ends_itself_is_replaced(quiet: Cells) -> None:
     assert quiet.run("os.abort()").restarted
     assert quiet.run("ctypes.string_at(0)").restarted
     assert quiet.run("1 + 1").output == "2\n"
+
+
+def test_the_whole_catalogue_in_plain_python_changes_nothing_outside(quiet: Cells) -> None:
+    reached = 0
+    for tried in ATTEMPTS:
+        reached += "REACHED" in quiet.run(tried.code).output
+    assert reached > 50  # without the language wall they do get through, as far as Python goes
+    assert not [name for name in os.listdir("/tmp") if name.startswith("localrlm-breach")]
+    assert psutil.Process(quiet.pid).children() == []
+    for name in ("read a file", "fork", "a TCP socket", "kill the host"):
+        assert "denied" in quiet.run(attempt(DENIED[name])).output
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ class CellRunner:
         except CellInterrupt as stop:
             outcome.interrupted = True
             outcome.error = errors.where(stop, self._sources)
-        except Exception as problem:
+        except BaseException as problem:  # nothing a cell raises may end the worker
             if isinstance(problem, MemoryError):
                 self._reserve = b""
             outcome.error = self._describe(problem)
