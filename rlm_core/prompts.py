@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -213,14 +214,26 @@ def loop_system(sizes: LoopSizes, *, children: bool, tables: Sequence[str], memo
     )
 
 
-def official_system() -> str | None:
-    """The system prompt of the official ``rlms`` package, for models that were trained on it; None if it is not installed."""
+OFFICIAL_TOOLS = """- `search(text, k=10)`: the best passages, each with .text .start .end. `read_context(start, end)`, `chunks(size, overlap)`."""
+_OFFICIAL_SIZES = (
+    (r"Sub-LLM context window ≈ [^.\n]*", "A prompt may have at most {prompt_chars:,} characters"),
+    (r"~20K characters", "{output_chars:,} characters"),
+)
+
+
+def official_system(sizes: LoopSizes) -> str | None:
+    """The system prompt of the official ``rlms`` package with the true sizes in it, for models that were trained on its
+    wording; None if it is not installed."""
     try:
         module = importlib.import_module("rlm.utils.prompts")
-    except ImportError:
+        prompt = str(module.RLM_SYSTEM_PROMPT).format(custom_tools_section=OFFICIAL_TOOLS)
+    except (ImportError, AttributeError, KeyError, IndexError, ValueError):
         return None
-    prompt = getattr(module, "RLM_SYSTEM_PROMPT", None)
-    return prompt if isinstance(prompt, str) else None
+    for stated, true in _OFFICIAL_SIZES:
+        prompt = re.sub(
+            stated, true.format(prompt_chars=sizes.prompt_chars, output_chars=sizes.output_chars), prompt
+        )
+    return prompt
 
 
 # --- plan (the templates of the project's plan, widened) ------------------------------------------------------------------

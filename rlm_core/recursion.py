@@ -163,7 +163,7 @@ class ReplLoop:
         memory = "memory_search" in workspace.subcalls.functions()
         system = prompts.loop_system(sizes, children=depth >= 2, tables=tables, memory=memory)
         if "rlm" in assignment.model.lower():
-            system = prompts.official_system() or system
+            system = prompts.official_system(sizes) or system
         opening = self._question(question, sizes, workspace.variables)
         return RootConversation([ChatMessage("system", system), ChatMessage("user", opening)])
 
