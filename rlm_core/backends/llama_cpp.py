@@ -175,7 +175,7 @@ class EmbeddedBackend:
         raise BackendError(
             "The embedded backend downloads nothing. Put a .gguf file on this computer and name it in Settings."
         )
-        yield PullProgress("")
+        yield PullProgress("")  # never reached; it makes this an iterator like the others
 
     async def delete(self, model: str) -> None:
         raise BackendError("The embedded backend deletes nothing. Remove the .gguf file yourself.")
@@ -207,7 +207,7 @@ class EmbeddedBackend:
         return await asyncio.to_thread(self._child.ensure, config)
 
     async def _post(self, path: str, body: dict[str, Any], *, stream: bool) -> httpx.Response:
-        """Ask the child, starting it if it is not there, and once again if it has just died."""
+        """Ask the child, starting it if it is not there, and once again if it turns out to have died."""
         client = self._http.get()
         for last in (False, True):
             running = await self._running()
@@ -216,7 +216,7 @@ class EmbeddedBackend:
             try:
                 return await client.send(request, stream=stream)
             except httpx.TransportError as error:
-                if last or not isinstance(error, httpx.ConnectError):
+                if last or not await asyncio.to_thread(self._child.is_gone, running):
                     raise StreamDropped(_dropped(0)) from error
         raise AssertionError("unreachable")
 

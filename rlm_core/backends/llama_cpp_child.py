@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from rlm_core.errors import BackendError, OutOfMemory
 log = logging.getLogger(__name__)
 SERVER = Path(__file__).with_name("llama_cpp_server.py")
 STOP_SECONDS = 5.0
+DYING_SECONDS = 1.0
+ILLEGAL_INSTRUCTION = frozenset({-4, 0xC000001D, 0xC000001D - (1 << 32)})  # as POSIX and Windows report it
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,17 @@ class LlamaChild:
             self._running = self._start(config)
             return self._running
 
+    def is_gone(self, running: Running) -> bool:
+        """Whether this server's process has ended, or does within a second (a dying one drops its connections first)."""
+        process = self._process
+        if process is None or process.pid != running.pid:
+            return True
+        try:
+            process.wait(DYING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def stop(self) -> None:
         with self._lock:
             self._end()
@@ -88,11 +102,9 @@ class LlamaChild:
         complaints: deque[str] = deque(maxlen=20)
         reader = threading.Thread(target=_collect, args=(process, complaints), daemon=True)
         reader.start()
-        try:
+        with suppress(OSError):  # a process that ended at once: what it said is read below
             process.stdin.write(json.dumps({**asdict(config), "key": key}) + "\n")
             process.stdin.flush()
-        except OSError:
-            pass  # it ended at once; what it said is read below
         for line in process.stdout:
             answer = _answer(line)
             if "address" in answer:
@@ -107,14 +119,15 @@ class LlamaChild:
                 complaints.append(answer["error"])
         self._end()
         reader.join(STOP_SECONDS)
-        raise _start_problem(config, " ".join(list(complaints)[-3:]))
+        raise _start_problem(config, process.returncode, " ".join(list(complaints)[-3:]))
 
     def _end(self) -> None:
         process, self._process, self._running = self._process, None, None
         if process is None:
             return
         if process.stdin is not None:
-            process.stdin.close()
+            with suppress(OSError):  # a process that is gone does not take what is left in the pipe
+                process.stdin.close()
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -141,7 +154,11 @@ def _answer(line: str) -> dict[str, str]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _start_problem(config: ChildConfig, said: str) -> BackendError:
+def _start_problem(config: ChildConfig, code: int, said: str) -> BackendError:
+    if code in ILLEGAL_INSTRUCTION:
+        return BackendError(
+            "The embedded model cannot run here: this computer's processor lacks AVX2. Install Ollama instead."
+        )
     if "No module named" in said:
         return BackendError(
             "The embedded model cannot start: the package xllamacpp is missing. Run the launcher again."

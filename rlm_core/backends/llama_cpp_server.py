@@ -26,9 +26,8 @@ def serve(config: dict[str, Any]) -> Any:
     params.model_alias = {config["name"]}
     params.n_ctx = config["window"] * config["slots"]
     params.n_parallel = config["slots"]
-    params.n_batch = params.n_ubatch = (
-        256  # between two batches a closed connection is noticed and others get their turn
-    )
+    # Between two batches a closed connection is noticed, and the other slots get their turn.
+    params.n_batch = params.n_ubatch = 256
     params.n_gpu_layers = 0
     params.cpuparams.n_threads = config["threads"]
     params.cpuparams_batch.n_threads = config["prompt_threads"]

@@ -221,7 +221,7 @@ class OpenAIBackend:
 
     async def pull(self, model: str) -> AsyncIterator[PullProgress]:
         raise BackendError(_not_ours("download models"))
-        yield PullProgress("")
+        yield PullProgress("")  # never reached; it makes this an iterator like the others
 
     async def delete(self, model: str) -> None:
         raise BackendError(_not_ours("delete models"))

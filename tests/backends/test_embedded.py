@@ -267,5 +267,24 @@ async def test_the_model_is_found_without_importing_its_package() -> None:
     assert out.split() == [b"False", b"False"]
 
 
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", "lacks AVX2"),
+        ("import a_package_that_is_not_there", "xllamacpp is missing"),
+        ("raise OSError('libgomp.so.1: cannot open shared object file')", "apt-get install libgomp1"),
+        ("raise RuntimeError('failed to allocate buffer')", "does not fit into memory"),
+        ("pass", "gave no reason"),
+    ],
+)
+async def test_a_child_that_cannot_start_says_why(
+    script: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "server.py").write_text(script)
+    monkeypatch.setattr("rlm_core.backends.llama_cpp_child.SERVER", tmp_path / "server.py")
+    with pytest.raises(BackendError, match=says):
+        await EmbeddedBackend().load(BUNDLED_NAME, options())
+
+
 async def test_the_server_script_stands_alone() -> None:
     assert "rlm_core" not in SERVER.read_text(encoding="utf-8")
