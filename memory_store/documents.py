@@ -24,9 +24,12 @@ from memory_store.records import Document, Section, Table
 Progress = Callable[[str, float], None]
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
+# The passages of a document are numbered without gaps: they were stored in one transaction.
 _DOCUMENT = """
     SELECT d.*, NOT EXISTS (
-        SELECT 1 FROM chunks c LEFT JOIN chunk_vectors v ON v.seq = c.seq WHERE c.document = d.seq AND v.seq IS NULL
+        SELECT 1 FROM chunk_pending p
+        WHERE p.seq >= (SELECT seq FROM chunks WHERE document = d.seq ORDER BY start LIMIT 1)
+          AND p.seq <= (SELECT seq FROM chunks WHERE document = d.seq ORDER BY start DESC LIMIT 1)
     ) AS embedded FROM documents d
 """
 

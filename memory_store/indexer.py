@@ -69,12 +69,17 @@ class Indexer:
         self._closing = False
         self._model_ready = False
         self._index_ready = False
-        self._failed_at = float("-inf")
+        self._model_failed_at = self._index_failed_at = float("-inf")
+        self._problems: dict[str, str] = {}  # what is wrong now, by part
         self.model_state = "off: recall by words only" if embedder is None else "not loaded yet"
         self.index_state = "off" if embedder is None else "not opened yet"
-        self.problem: str | None = None
 
     # for the store
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong now, in sentences; None when all is well."""
+        return " ".join(self._problems.values()) or None
 
     def wake(self) -> None:
         """There may be something to embed, or somebody will soon ask by meaning."""
@@ -91,7 +96,7 @@ class Indexer:
 
     def flush(self, timeout: float | None) -> None:
         """Wait until everything is embedded and in the index, or cannot be. Raises TimeoutError."""
-        self._failed_at = float("-inf")
+        self._model_failed_at = self._index_failed_at = float("-inf")
         self.wake()
         with self._change:
             if not self._change.wait_for(lambda: self._idle or self._closing, timeout):
@@ -214,34 +219,37 @@ class Indexer:
                 self._work = False
             try:
                 self._round()
+                self._problems.pop("work", None)
+            except EmbedderError as error:
+                self._model_failed(error)
             except Exception as error:  # the thread must outlive anything: recall by words goes on
-                self.problem = f"Indexing stopped: {type(error).__name__}: {error}"
+                self._problems["work"] = f"Indexing stopped ({type(error).__name__}: {error})."
                 log.exception("indexing stopped")
 
     def _round(self) -> None:
         if not self._model_ready and not self._load():
             return
-        if not self._index_ready:
+        if not self._index_ready and time.monotonic() - self._index_failed_at > _RETRY:
             self._open_index()
         for kind in (MESSAGES, CHUNKS):
             while not self._closing and self._embed_some(kind):
                 pass
 
     def _load(self) -> bool:
-        if time.monotonic() - self._failed_at < _RETRY:
+        if time.monotonic() - self._model_failed_at < _RETRY:
             return False
         assert self._embedder is not None
         self.model_state = "loading"
-        try:
-            self._embedder.load()
-        except EmbedderError as error:
-            self._failed_at = time.monotonic()
-            self.model_state, self.problem = "not available: recall by words only", str(error)
-            log.warning("%s", error)
-            return False
+        self._embedder.load()
         self._ask_for_vectors_of_another_model()
-        self._model_ready, self.model_state, self.problem = True, f"ready ({self._embedder.name})", None
+        self._model_ready, self.model_state = True, f"ready ({self._embedder.name})"
+        self._problems.pop("model", None)
         return True
+
+    def _model_failed(self, error: EmbedderError) -> None:
+        log.warning("%s", error)
+        self._model_ready, self._model_failed_at = False, time.monotonic()
+        self.model_state, self._problems["model"] = "not available: recall by words only", str(error)
 
     def _ask_for_vectors_of_another_model(self) -> None:
         """Vectors of the model used before say nothing to this one: embed those items again."""
@@ -295,7 +303,6 @@ class Indexer:
                         self._index.add(kind.name, user, seqs, np.stack([vectors[seq] for seq in seqs]))
             except IndexDamaged as error:
                 self._mark_damaged(error)
-                self._open_index()
         return True
 
     def _mark_damaged(self, error: Exception) -> None:
@@ -310,11 +317,7 @@ class Indexer:
             self._index.open()
             self._catch_up()
         except ImportError as error:
-            self.index_state, self.problem = (
-                "not available: comparing vectors one by one",
-                f"Chroma cannot be loaded: {error}",
-            )
-            log.warning("chromadb cannot be loaded: %s", error)
+            self._index_failed(error)
             return
         except IndexDamaged as error:
             log.warning("the vector index is made again: %s", error)
@@ -322,14 +325,17 @@ class Indexer:
                 self._index.begin_again()
                 self._catch_up()
             except IndexDamaged as again:
-                self.index_state, self.problem = (
-                    "not available: comparing vectors one by one",
-                    f"Chroma failed: {again}",
-                )
-                log.error("the vector index cannot be made: %s", again)
+                self._index_failed(again)
                 return
         if not self._closing:
             self._index_ready, self.index_state = True, "ready (Chroma)"
+            self._problems.pop("index", None)
+
+    def _index_failed(self, error: Exception) -> None:
+        log.warning("Chroma cannot be used: %s", error)
+        self._index_failed_at = time.monotonic()
+        self.index_state = "not available: comparing vectors one by one"
+        self._problems["index"] = f"Chroma cannot be used ({error})."
 
     def _catch_up(self) -> None:
         import numpy as np

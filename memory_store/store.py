@@ -61,7 +61,7 @@ class MemoryStore:
         """
         self.data_dir = Path(data_dir).resolve()
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"The data folder {self.data_dir} cannot be made ({error.strerror}).") from error
         model = choose(embedder)
@@ -216,6 +216,10 @@ class MemoryStore:
         scope = message_scope(user, conversation_id, exclude, since, until, speaker)
         nearest = self._indexer.nearest
         return recall(self._db, lambda *ask: nearest(MESSAGES, *ask), query, k, scope, neighbours, rankings)
+
+    def warm_up(self) -> None:
+        """Begin to load the embedding model in the background; otherwise that waits for the first message or question."""
+        self._indexer.wake()
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything is embedded (or cannot be: see `status`). `timeout` in seconds raises TimeoutError."""
