@@ -239,6 +239,6 @@ def read_file(path: Path) -> Material:
         raise MaterialError(f"'{path}' cannot be read: {error.strerror or error}.") from error
 
     def place(offset: int) -> str:
-        return place_of(loaded.sections, offset, lambda start, end: loaded.text.count("\n", start, end))
+        return place_of(loaded.sections, offset, lambda at: loaded.text.count("\n", 0, at))
 
     return Material(path.name, loaded.text, place=place, tables=tuple(loaded.tables))

@@ -13,57 +13,11 @@ from memory_store.loaders.plain import nest
 from memory_store.loaders.result import Loaded, TextBuilder, Unreadable
 
 _SKIP = {"script", "style", "noscript", "template", "svg", "head", "iframe", "object", "select", "button"}
-_BLOCK = {
-    *(
-        [
-            "address",
-            "article",
-            "aside",
-            "blockquote",
-            "body",
-            "dd",
-            "div",
-            "dl",
-            "dt",
-            "fieldset",
-            "figcaption",
-            "figure",
-            "footer",
-            "form",
-            "header",
-            "hr",
-            "li",
-            "main",
-        ]
-    ),
-    *(
-        [
-            "nav",
-            "ol",
-            "p",
-            "pre",
-            "section",
-            "table",
-            "tbody",
-            "td",
-            "tfoot",
-            "th",
-            "thead",
-            "tr",
-            "ul",
-            "h1",
-            "h2",
-            "h3",
-            "h4",
-            "h5",
-            "h6",
-            "br",
-            "details",
-            "summary",
-            "caption",
-        ]
-    ),
-}
+_BLOCK_TAGS = """
+    address article aside blockquote body br caption dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5
+    h6 header hr li main nav ol p pre section summary table tbody td tfoot th thead tr ul
+"""
+_BLOCK = frozenset(_BLOCK_TAGS.split())
 _APART = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "pre", "blockquote"}
 _SPACE = re.compile(r"\s+")
 
