@@ -78,8 +78,7 @@ async def start_warm(pool: WorkerPool) -> float:
 
 async def send_context(pool: WorkerPool, text: str) -> float:
     """Milliseconds to hand over a context."""
-    async with ReplSession(pool=pool) as repl:
-        await repl.prepare(query="", context="x")
+    async with ReplSession(text, pool=pool) as repl:
         before = time.perf_counter()
         await repl.prepare(query="", context=text)
         return (time.perf_counter() - before) * 1000

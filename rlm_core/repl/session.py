@@ -7,22 +7,21 @@ The session is a small state machine on the host's side. Everything that could b
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from rlm_core.repl import protocol
 from rlm_core.repl.calls import CallDesk, interrupted_reply
 from rlm_core.repl.cells import CellReport, Memory, read_report, visible
+from rlm_core.repl.ladder import CANCEL_GRACE, Ladder, NoReaction, RunningCell
 from rlm_core.repl.levels import explain, level_of, reaches
 from rlm_core.repl.pool import WorkerPool
 from rlm_core.repl.process import WorkerGone, WorkerProcess
 from rlm_core.repl.protocol import Frame, ProtocolError
+from rlm_core.repl.tables import encoded
 from rlm_core.repl.types import (
     CellResult,
     Level,
@@ -39,11 +38,7 @@ log = logging.getLogger(__name__)
 START_SECONDS: Final = 30.0
 SETUP_SECONDS: Final = 120.0
 RESTORE_SECONDS: Final = 10.0
-CANCEL_GRACE: Final = 0.15
-REPEAT_INTERRUPT: Final = 0.05
 FULL_OUTPUT_CHARS: Final = 1024 * 1024
-ROW_BATCH: Final = 5000
-COLUMN_TYPES: Final = ("TEXT", "INTEGER", "REAL")
 
 
 class ReplSession:
@@ -76,14 +71,14 @@ class ReplSession:
         self._context = context
         self._query = query
         self._documents = tuple(documents)
-        self._tables = [_encoded(table) for table in tables]
+        self._tables = [encoded(table) for table in tables]
         self._pool = pool
         self._worker: WorkerProcess | None = None
         self._memory = Memory(self.limits.snapshot_bytes)
         self._lost: tuple[str, ...] | None = None
         self._granted = 0
         self._closed = False
-        self._cell: _Cell | None = None
+        self._cell: RunningCell | None = None
 
     # ---- life ----
 
@@ -102,8 +97,11 @@ class ReplSession:
             await self._start_worker()
 
     async def close(self) -> None:
-        """End the worker and wait until nothing of it is left."""
+        """Stop a cell that runs, end the worker and wait until nothing of it is left."""
         self._closed = True
+        if self._cell is not None and self._cell.task is not None:
+            self._cell.stop(self._worker)
+            await asyncio.wait((self._cell.task,))
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
@@ -128,14 +126,18 @@ class ReplSession:
         elif documents:
             self._documents = tuple(documents)
         if tables:
-            self._tables = [_encoded(table) for table in tables]
+            self._tables = [encoded(table) for table in tables]
         half = self.limits.memory_mb * 1024 * 1024 // 2
         if self._worker is None or not self._worker.alive or self._memory_needed() > self._granted + half:
             await self._revive()  # a worker's memory limit cannot be raised
-        else:
+            return
+        try:
             await self._set_up(
                 self._worker, first=False, send_context=context is not None, send_tables=bool(tables)
             )
+        except (WorkerGone, ProtocolError, TimeoutError) as error:
+            log.warning("the sandbox worker did not take the next message and is replaced: %s", error)
+            await self._revive()
 
     # ---- the worker ----
 
@@ -253,8 +255,8 @@ class ReplSession:
         if self._closed:
             raise ReplError("this REPL session is closed")
         self._refuse_overlap()
-        cell = self._cell = _Cell(asyncio.get_running_loop().create_future())
-        task = asyncio.ensure_future(self._run_cell(cell, code))
+        cell = self._cell = RunningCell(asyncio.get_running_loop().create_future())
+        task = cell.task = asyncio.ensure_future(self._run_cell(cell, code))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -274,7 +276,7 @@ class ReplSession:
         if self._cell is not None:
             raise ReplError("a cell is already running in this REPL session")
 
-    async def _run_cell(self, cell: _Cell, code: str) -> CellResult:
+    async def _run_cell(self, cell: RunningCell, code: str) -> CellResult:
         if self._worker is None or not self._worker.alive:
             await self._revive()
         worker = self._worker
@@ -290,7 +292,7 @@ class ReplSession:
             return await self._after_kill(cell, f"The sandbox worker was ended: it sent {error}.")
         except WorkerGone as gone:
             return await self._after_kill(cell, self._why_gone(gone))
-        except _NoReaction:
+        except NoReaction:
             return await self._after_kill(
                 cell,
                 f"The cell was stopped after {cell.seconds:.1f} s and did not react, so Python was restarted. "
@@ -298,19 +300,19 @@ class ReplSession:
             )
         return self._result(cell, report)
 
-    async def _until_result(self, worker: WorkerProcess, cell: _Cell) -> Frame:
+    async def _until_result(self, worker: WorkerProcess, cell: RunningCell) -> Frame:
         """Run the clock, answer calls, climb the ladder of interrupts; returns the RESULT frame."""
         desk = CallDesk(self._functions, self.limits)
-        ladder = _Ladder(self.limits, cell, worker)
+        ladder = Ladder(self.limits, cell, worker)
         while True:
             before = time.monotonic()
             frame = await worker.receive(ladder.wait())
             cell.seconds += time.monotonic() - before
+            if frame is not None and frame.kind == protocol.RESULT:
+                return frame
             ladder.climb()
             if frame is None:
                 continue
-            if frame.kind == protocol.RESULT:
-                return frame
             if frame.kind == protocol.VIOLATION:
                 raise WorkerGone(f"violation: {str(frame.header.get('event'))[:80]}")
             if frame.kind == protocol.FAULT:
@@ -322,7 +324,7 @@ class ReplSession:
             worker.send(protocol.REPLY, header, texts)
 
     async def _answer_call(
-        self, desk: CallDesk, frame: Frame, cell: _Cell, *, stopping: bool
+        self, desk: CallDesk, frame: Frame, cell: RunningCell, *, stopping: bool
     ) -> tuple[dict[str, Any], list[bytes]]:
         if stopping or cell.stopped.done():
             return interrupted_reply()
@@ -348,7 +350,7 @@ class ReplSession:
             "time."
         )
 
-    async def _after_kill(self, cell: _Cell, reason: str) -> CellResult:
+    async def _after_kill(self, cell: RunningCell, reason: str) -> CellResult:
         """The worker is gone. Bring a new one up at once, unless the cell was cancelled (then at the next one)."""
         if self._worker is not None:
             self._worker.kill()
@@ -365,7 +367,7 @@ class ReplSession:
         lost, self._lost = tuple(dict.fromkeys(self._lost or ())), None
         return lost
 
-    def _result(self, cell: _Cell, report: CellReport) -> CellResult:
+    def _result(self, cell: RunningCell, report: CellReport) -> CellResult:
         restarted = self._lost is not None
         lost = self._take_lost()
         error: str | None = report.error or None
@@ -392,91 +394,6 @@ class ReplSession:
             lost=lost,
             variables=report.variables,
         )
-
-
-class _NoReaction(Exception):
-    """The soft interrupt had no effect in time; the worker has been killed."""
-
-
-class _Cell:
-    """A cell that runs now."""
-
-    def __init__(self, stopped: asyncio.Future[None]) -> None:
-        self.stopped = stopped
-        self.seconds = 0.0
-        self.timed_out = False
-
-    def stop(self, worker: WorkerProcess | None) -> None:
-        """The caller does not want it any more."""
-        if not self.stopped.done():
-            self.stopped.set_result(None)
-        if worker is not None:
-            worker.nudge()
-
-
-class _Ladder:
-    """Soft interrupt, repeated; after the grace a kill."""
-
-    def __init__(self, limits: ReplLimits, cell: _Cell, worker: WorkerProcess) -> None:
-        self._limits = limits
-        self._cell = cell
-        self._worker = worker
-        self._kill_at = math.inf
-
-    @property
-    def stopping(self) -> bool:
-        """True once the cell has been asked to stop."""
-        return self._kill_at < math.inf
-
-    def wait(self) -> float:
-        """Seconds until the next step is due."""
-        if self.stopping:
-            return REPEAT_INTERRUPT
-        return max(self._limits.seconds - self._cell.seconds, 0.0)
-
-    def climb(self) -> None:
-        """Take the step that is due, if any. Raises _NoReaction after killing the worker."""
-        now = time.monotonic()
-        if self._cell.stopped.done():
-            self._kill_at = min(self._kill_at, now + CANCEL_GRACE)
-        elif self._cell.seconds >= self._limits.seconds and not self.stopping:
-            self._cell.timed_out = True
-            self._kill_at = now + self._limits.grace_seconds
-        if not self.stopping:
-            return
-        if now >= self._kill_at:
-            self._worker.kill()
-            raise _NoReaction
-        self._worker.interrupt()
-
-
-class _EncodedTable:
-    """A table checked and turned into batches of JSON, so that it can be sent again after a restart."""
-
-    def __init__(self, name: str, columns: list[list[str]], batches: list[bytes]) -> None:
-        self.name = name
-        self.columns = columns
-        self.batches = batches
-
-
-def _encoded(table: ReplTable) -> _EncodedTable:
-    for column, kind in table.columns:
-        if kind not in COLUMN_TYPES:
-            raise ValueError(
-                f"column {column!r} of table {table.name!r}: type {kind!r} is not one of {COLUMN_TYPES}"
-            )
-    if not table.columns:
-        raise ValueError(f"table {table.name!r} has no columns")
-    rows: Iterable[Sequence[Any]] = iter(table.rows)
-    batches: list[bytes] = []
-    while batch := [list(row) for row in islice(rows, ROW_BATCH)]:
-        for row in batch:
-            if len(row) != len(table.columns):
-                raise ValueError(
-                    f"table {table.name!r}: a row of {len(row)} values for {len(table.columns)} columns"
-                )
-        batches.append(json.dumps(batch).encode("ascii"))
-    return _EncodedTable(table.name, [[column, kind] for column, kind in table.columns], batches)
 
 
 def _lost_sentence(lost: Sequence[str]) -> str:

@@ -399,6 +399,27 @@ def test_a_session_lives_across_event_loops() -> None:
     asyncio.run(session.close())
 
 
+async def test_closing_ends_a_cell_that_runs() -> None:
+    repl = ReplSession()
+    await repl.start()
+    tasks = [asyncio.ensure_future(repl.run("while True: pass"))]
+    await asyncio.sleep(0.05)
+    await repl.close()
+    assert (await tasks[0]).final is None
+    stuck = ReplSession()
+    await stuck.start()
+    tasks.append(asyncio.ensure_future(stuck.run("sum(range(10**13))")))
+    await asyncio.sleep(0.05)
+    await stuck.close()
+    assert (await tasks[1]).restarted
+    assert stuck._worker is None
+
+
+async def test_generators_can_be_passed_where_a_list_is_meant() -> None:
+    async with ReplSession("abc", functions={"batch": lambda prompts: [p * 2 for p in prompts]}) as repl:
+        assert (await repl.run("batch(c for c in context)")).output == "['aa', 'bb', 'cc']\n"
+
+
 async def test_a_closed_session_says_so() -> None:
     repl = ReplSession()
     await repl.start()

@@ -9,6 +9,7 @@ import gc
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from types import GeneratorType
 from typing import Any, Final
 
 from rlm_core.repl import protocol
@@ -161,6 +162,7 @@ class Worker:
 
     def _host_function(self, name: str) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
+            args = tuple(list(arg) if isinstance(arg, _LAZY) else arg for arg in args)
             with self._interrupts.deferred():
                 return self._call(name, args, kwargs)
 
@@ -193,6 +195,10 @@ class Worker:
         if outcome == "refused":
             self._calls_closed = message
         raise _exception(reply.header.get("type"), message)
+
+
+_LAZY: Final = (GeneratorType, map, filter, zip, range, type({}.keys()), type({}.values()))
+"""What models pass where a list is meant: llm_query_batched(f"..." for c in chunks())."""
 
 
 def _short(names: Iterable[str]) -> list[str]:
