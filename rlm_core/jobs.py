@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rlm_core.backends.base import ChatMessage
 from rlm_core.budget import CancelToken
 from rlm_core.errors import LocalRLMError
 from rlm_core.events import DoneEvent, ErrorEvent, Event, PhaseEvent
+from rlm_core.line import Line, Ticket
 from rlm_core.settings import Mode, StrategyName
 
 if TYPE_CHECKING:
@@ -86,8 +88,9 @@ class Jobs:
         self._engine = engine
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(at_once)
-        self._waiting: list[Job] = []
+        self._line = Line(at_once)
+        self._tickets: dict[str, Ticket] = {}
+        self._beginning: set[str] = set()
 
     async def start(
         self,
@@ -112,28 +115,43 @@ class Jobs:
         edited question beside the old one. Raises :class:`ConversationBusy`, and MaterialError for documents that
         are not there.
         """
-        if conversation_id is not None and self.running(conversation_id) is not None:
+        if conversation_id is not None and (
+            conversation_id in self._beginning or self.running(conversation_id) is not None
+        ):
             raise ConversationBusy(
                 "The last question of this conversation is still being answered. Stop it first."
             )
-        turn = await self._engine.begin(
-            message,
-            conversation_id=conversation_id,
-            documents=documents,
-            context=context,
-            history=history,
-            user=user,
-            parent_id=parent_id,
-            question_id=question_id,
-            incognito=incognito,
-        )
-        job = Job(turn)
-        self._forget_old()
-        self._jobs[job.message_id] = job
+        with self._beginning_in(conversation_id):
+            turn = await self._engine.begin(
+                message,
+                conversation_id=conversation_id,
+                documents=documents,
+                context=context,
+                history=history,
+                user=user,
+                parent_id=parent_id,
+                question_id=question_id,
+                incognito=incognito,
+            )
+            job = Job(turn)
+            self._forget_old()
+            self._jobs[job.message_id] = job
         task = asyncio.create_task(self._work(job, mode, strategy, model), name=f"answer {job.message_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return job
+
+    @contextmanager
+    def _beginning_in(self, conversation_id: str | None) -> Iterator[None]:
+        """Keeps a conversation while its question is being committed and there is no job yet."""
+        if conversation_id is None:
+            yield
+            return
+        self._beginning.add(conversation_id)
+        try:
+            yield
+        finally:
+            self._beginning.discard(conversation_id)
 
     def get(self, message_id: str) -> Job | None:
         """The job that makes, or just made, this answer."""
@@ -153,7 +171,8 @@ class Jobs:
 
     def place_in_line(self, job: Job) -> int:
         """0 when its turn has come, 1 when it is the next, and so on."""
-        return self._waiting.index(job) + 1 if job in self._waiting else 0
+        ticket = self._tickets.get(job.message_id)
+        return self._line.ahead(ticket) if ticket is not None else 0
 
     async def close(self) -> None:
         """Stop all jobs and wait until what they have is saved."""
@@ -163,9 +182,10 @@ class Jobs:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self, job: Job, mode: Mode, strategy: StrategyName | None, model: str | None) -> None:
-        has_place = False
+        ticket = self._line.enter(job.user)
+        self._tickets[job.message_id] = ticket
         try:
-            has_place = await self._wait_in_line(job)
+            await self._wait_in_line(job, ticket)
             async for event in self._engine.process_message(
                 job.turn.message,
                 turn=job.turn,
@@ -179,36 +199,33 @@ class Jobs:
             log.exception("The answer %s failed in an unforeseen way", job.message_id)
             await self._fail(job)
         finally:
-            if has_place:
-                self._places.release()
+            del self._tickets[job.message_id]
+            self._line.leave(ticket)
 
-    async def _wait_in_line(self, job: Job) -> bool:
-        """True once the job has a place in front of the model; False when it was cancelled before."""
-        self._waiting.append(job)
-        if self._places.locked():
-            place = len(self._waiting)
-            await job.add(
-                PhaseEvent(
-                    id="queued",
-                    parent_id=None,
-                    message_id=job.message_id,
-                    ts=time.time(),
-                    text=f"queued: {place} answer{'s' if place > 1 else ''} before this one",
-                )
-            )
+    async def _wait_in_line(self, job: Job, ticket: Ticket) -> None:
+        """Until the job's turn has come or it is cancelled; says each time how many are before it."""
         task = asyncio.current_task()
         assert task is not None
+        told = 0
         try:
             with job.cancel_token.watching(task):
-                await self._places.acquire()
-            return True
+                while not ticket.turn.done():
+                    ahead = self._line.ahead(ticket)
+                    if ahead != told:
+                        await self._tell_place(job, ahead)
+                        told = ahead
+                    await self._line.moved()
         except asyncio.CancelledError:
             if not job.cancel_token.cancelled:
                 raise
             task.uncancel()
-            return False
-        finally:
-            self._waiting.remove(job)
+
+    async def _tell_place(self, job: Job, ahead: int) -> None:
+        text = f"queued: {ahead} answer{'s' if ahead > 1 else ''} before this one"
+        now = time.time()
+        await job.add(
+            PhaseEvent(id=f"queued-{ahead}", parent_id=None, message_id=job.message_id, ts=now, text=text)
+        )
 
     async def _fail(self, job: Job) -> None:
         text = "Something went wrong inside LocalRLM. What was said so far is saved; the log has the details."

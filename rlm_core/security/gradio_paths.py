@@ -7,6 +7,7 @@ everybody who knows its path.
 from __future__ import annotations
 
 import json
+import os
 from urllib.parse import unquote
 
 from starlette.requests import HTTPConnection
@@ -55,7 +56,7 @@ class GradioPaths:
         file = path[len(_FILE[0]) :]
         if "://" in file or file.startswith(("http:", "https:", "//", "ftp:", "data:")):
             return False
-        owners = self._owners.get(file)
+        owners = self._owners.get(os.path.realpath(file))
         return owners is None or current_user(HTTPConnection(scope)) in owners
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +80,7 @@ class GradioPaths:
             return  # an error page: nothing was uploaded
         for path in paths if isinstance(paths, list) else ():
             if isinstance(path, str):
-                self._owners.setdefault(path, set()).add(user)
+                self._owners.setdefault(os.path.realpath(path), set()).add(user)
 
 
 def _plain(path: str) -> str:

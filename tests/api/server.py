@@ -89,10 +89,10 @@ class RunningApp:
 
     def in_loop(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for something that belongs to the application's event loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.store = MemoryStore(self.folder, embedder=None)
         self.engine = RLMEngine(self.settings, data_dir=self.folder, store=self.store)
         self.jobs = Jobs(self.engine)

@@ -239,7 +239,10 @@ async def test_an_upload_is_served_to_the_one_who_made_it_only(uploads: GradioPa
     anna, owner = {"localrlm.user": "anna"}, {"localrlm.user": "local"}
     assert await _answered(uploads, {"path": "/gradio_api/upload", **anna}, []) == 200
     assert await _answered(uploads, {**file, **anna}, []) == 200
-    assert await _answered(uploads, {**file, **owner}, []) == 404
+    for path in ("/tmp/gradio/abc/diary.txt", "/tmp/gradio/x/../abc/diary.txt", "//tmp//gradio/abc/./diary.txt",
+                 "/tmp/gradio/abc%2fdiary.txt", "/tmp/gradio/%2e/abc/diary.txt"):  # fmt: skip
+        asked = {"method": "GET", "path": f"/gradio_api/file={path}", **owner}
+        assert await _answered(uploads, asked, []) == 404, path
     assert await _answered(uploads, {"path": "/gradio_api/upload", **owner}, []) == 200
     assert await _answered(uploads, {**file, **owner}, []) == 200
 
