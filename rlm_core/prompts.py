@@ -76,7 +76,7 @@ COMPLEXITY_SCHEMA: dict[str, Any] = {
 # --- loop -----------------------------------------------------------------------------------------------------------------
 
 LOOP_SYSTEM = """You answer a question by writing Python for a REPL. The material is too long to be shown to you: it is the \
-variable `context` in the REPL. You see only what your code prints. Variables stay from turn to turn.
+variable `context`. You see only what your code prints. Variables stay from turn to turn.
 
 Each reply: one short thought, then ONE block of code:
 ```repl
@@ -90,11 +90,11 @@ In the REPL:
 {calls}- modules: re, json, math, statistics, collections, itertools, datetime and others. No files, no network.
 - `SHOW_VARS()` lists your variables.
 
-Sizes: your own window holds {window:,} tokens. Output shown to you is cut to about {output_chars:,} characters a turn: print little.{call_sizes}
+Sizes: your own window holds {window:,} tokens. Output is cut to about {output_chars:,} characters a turn: print little.{call_sizes}
 
 How to work:
 1. Look first: print the size, the beginning, a few search hits.
-2. Exact work (count, filter, sum, sort, compare, find by pattern) is code over the WHOLE context: a loop or a regular expression, never guessing from a sample.
+2. Exact work (count, filter, sum, sort, compare) is code over the WHOLE context, never a guess from a sample.
 3. {reading}
 4. Check the result (print it) before you finish. Keep the best answer so far in `answer["content"]`.
 
@@ -103,7 +103,7 @@ To finish, run code that sets the answer for the user:
 answer["content"] = f"There are {{n}} open orders."
 answer["ready"] = True
 ```
-or `FINAL(value)`, or `FINAL_VAR("name")` for the value of a variable. The answer must be a full reply to the question in its language, not a plan. Do not finish in the same block in which you see the material for the first time.
+or `FINAL(value)`, or `FINAL_VAR("name")` for the value of a variable. The answer must be a full reply to the question in its language, not a plan. Never finish in the block that first shows you the material.
 
 Example 1 (find):
 ```repl
@@ -120,7 +120,7 @@ LOOP_CALL_SIZES = (
     """ A prompt for `llm_query` may have at most {prompt_chars:,} characters; aim at {aim_chars:,} each."""
 )
 LOOP_READING = """Understanding (summarise, judge, extract meaning): cut with `chunks({aim_chars}, 0)`, ask \
-`llm_query_batched` about all pieces at once, then combine the replies in code or with one more `llm_query`."""
+`llm_query_batched` about all pieces at once, then combine the replies."""
 LOOP_READING_ALONE = (
     "There is no model to ask from the code: read the relevant passages yourself by printing them."
 )
@@ -129,7 +129,7 @@ LOOP_EXAMPLE_CALLS = """Example 2 (read everything):
 parts = chunks({aim_chars}, 0)
 notes = llm_query_batched([f"List every decision in this text, or NONE.\\n\\n{{p.text}}" for p in parts])
 found = [n for n in notes if n.strip() != "NONE"]
-print(len(found)); print("\\n".join(found)[:2000])
+print(len(found), found[:9])
 ```"""
 LOOP_EXAMPLE_CODE = """Example 2 (count over everything):
 ```repl

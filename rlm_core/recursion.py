@@ -65,6 +65,7 @@ class RootConversation:
     """Grows only at its end, so that the model server can reuse the prefix it has already read."""
 
     messages: list[ChatMessage]
+    question: str
     sent: int = 0
 
     def add(self, reply: str, observation: str) -> None:
@@ -165,7 +166,7 @@ class ReplLoop:
         if "rlm" in assignment.model.lower():
             system = prompts.official_system(sizes) or system
         opening = self._question(question, sizes, workspace.variables)
-        return RootConversation([ChatMessage("system", system), ChatMessage("user", opening)])
+        return RootConversation([ChatMessage("system", system), ChatMessage("user", opening)], opening)
 
     def _question(self, question: Question, sizes: prompts.LoopSizes, variables: Sequence[str]) -> str:
         room = self._calls.estimator.chars(sizes.window // 4)
@@ -198,14 +199,20 @@ class ReplLoop:
             "history_restarted",
             "The work outgrew the model's window; it goes on from a summary of its state.",
         )
-        share = self._calls.estimator.chars(assignment.window // 8)
+
+        def part(text: str) -> str:
+            share = self._calls.estimator.chars(assignment.window // 10, assignment.model, like=text)
+            return shorten(text, share) or "(none)"
+
         again = prompts.RESTARTED.format(
-            question=conversation.messages[1].content,
-            variables=shorten("\n".join(state.variables), share) or "(none)",
-            draft=shorten(state.draft, share) or "(none)",
-            output=shorten(state.last_output, share) or "(none)",
+            question=conversation.question,
+            variables=part("\n".join(state.variables)),
+            draft=part(state.draft),
+            output=part(state.last_output),
         )
-        return RootConversation([conversation.messages[0], ChatMessage("user", again)])
+        return RootConversation(
+            [conversation.messages[0], ChatMessage("user", again)], question=conversation.question
+        )
 
     async def _ask(self, run: Run, conversation: RootConversation, turn: str, is_root: bool) -> str:
         count = len(conversation.messages)
@@ -226,7 +233,10 @@ class ReplLoop:
         assignment = await self._calls.assign(run, "tools")
         used = self._calls.estimator.prompt(conversation.messages, assignment.model)
         room = self._calls.reply_room(assignment.window, prompt_tokens=used)
-        most = max(SMALLEST_VIEW, self._calls.estimator.chars(max(0, room) // 4, assignment.model))
+        most = max(
+            SMALLEST_VIEW,
+            self._calls.estimator.chars(max(0, room) // 4, assignment.model, like=observation[:100_000]),
+        )
         return shorten(observation, min(most, run.settings.repl.output_chars + 2_000))
 
     # --- one turn ---------------------------------------------------------------------------------------------------
