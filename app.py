@@ -61,6 +61,7 @@ log = logging.getLogger("localrlm")
 
 T = TypeVar("T")
 MAX_UPLOAD = "500mb"
+CLOSE_SECONDS = 8.0
 MODEL_FIELDS = ("models.fast", "models.tools", "models.quality")
 
 
@@ -179,7 +180,12 @@ class Page:
 
     def upload(self) -> None:
         self.files = gr.File(
-            file_count="multiple", label="Drop files here", elem_id="drop", height=150, interactive=True
+            file_count="multiple",
+            label="Drop files here",
+            show_label=False,
+            elem_id="drop",
+            height=150,
+            interactive=True,
         )
         with gr.Row(elem_id="upload-tools"):
             self.folder = gr.UploadButton("Add a folder", file_count="directory", size="sm", elem_id="folder")
@@ -603,6 +609,10 @@ class Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # open tabs are cut off: no news
+        await super().shutdown(sockets)
+
 
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Run until Ctrl-C or SIGTERM; then stop the answers in the making, keep what they have, and leave."""
@@ -620,6 +630,8 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         port=access.port,
         log_level="warning",
         timeout_graceful_shutdown=3,
+        proxy_headers=False,  # a client's address is the one it comes from, not the one it claims
+        server_header=False,
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
@@ -636,8 +648,12 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         await jobs.close()
         await desk.close()
         await control.close()
-        await engine.close()
         note.unlink(missing_ok=True)
+        try:
+            await asyncio.wait_for(engine.close(), CLOSE_SECONDS)
+        except TimeoutError:
+            # The embedding model is just being loaded, which nothing can interrupt. Whatever counts is committed.
+            os._exit(0)
 
 
 def access_of(settings: Settings, arguments: argparse.Namespace) -> Access:

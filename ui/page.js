@@ -171,6 +171,7 @@
 
   let greeted = null;
   let filesInBox = 0;
+  let read = null;
   const opened = new Map();
 
   document.addEventListener("click", (event) => {
@@ -203,6 +204,9 @@
       greeted = welcome;
       for (const delay of [0, 60, 300]) setTimeout(() => find("#chat [role=log]")?.scrollTo(0, 0), delay); // Gradio scrolls down
     }
+    const passage = find("#passage .passage");
+    if (passage && passage !== read) passage.querySelector("mark")?.scrollIntoView({ block: "center" });
+    read = passage;
     const files = document.querySelectorAll("#message-box .thumbnail-item").length;
     if (files > filesInBox) find("#bus-files-go")?.click(); // stored at once: the token meter is right before the question is sent
     filesInBox = files;

@@ -161,12 +161,11 @@ def _call(node: Node, message_id: str, live: bool) -> str:
     if finished.error:
         return f'<div class="call failed">{esc(name)} <span class="quiet">{esc(facts)}</span><br>{esc(finished.error)}</div>{inner}'
     summary = f'{esc(name)} <span class="quiet">{esc(facts)}</span>'
-    reply = pre(cut(finished.reply, _LONGEST), "output") if finished.reply.strip() else ""
-    return (
-        fold(summary, reply + inner, style="call", key=f"{message_id}-{started.id}")
-        if reply or inner
-        else (f'<div class="call">{summary}</div>')
-    )
+    own_text = started.purpose in ("direct", "synthesis")  # stands below as the answer
+    reply = "" if own_text or not finished.reply.strip() else pre(cut(finished.reply, _LONGEST), "output")
+    if not reply:
+        return f'<div class="call">{summary}</div>{inner}'
+    return fold(summary, reply, style="call", key=f"{message_id}-{started.id}") + inner
 
 
 def _thinking(event: ThinkingEvent, message_id: str, live: bool) -> str:

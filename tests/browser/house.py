@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-START_SECONDS = 60
+START_SECONDS = 90
 
 
 def free_port() -> int:
@@ -70,10 +70,10 @@ class App:
             return 0
         self._process.send_signal(signal.SIGINT if os.name == "posix" else signal.CTRL_C_EVENT)
         try:
-            return self._process.wait(20)
+            return self._process.wait(40)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError("The app did not end within 20 s of Ctrl-C.") from None
+            raise AssertionError("The app did not end within 40 s of Ctrl-C.") from None
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=10) as reply:

@@ -43,6 +43,7 @@ SAYS = {
     "think first": Reply(
         "Seventeen.", thinking="The person wants a number. Seventeen is one. It is prime, too."
     ),
+    "hold the line": Reply("Yes?", hold_after=0),
     "break off": Reply(BALLAD, tokens_per_second=200, drop_after=400),
 }
 _SOLUTIONS = {
@@ -106,7 +107,6 @@ def _reader(prompt: str) -> str:
         "which",
         "does",
     }
-    sentences = re.split(r"(?<=[.!?])\s+|\n+", text)
-    best = max(sentences, key=lambda sentence: len(wanted & set(re.findall(r"\w+", sentence.lower()))))
+    best = max(text.splitlines(), key=lambda line: len(wanted & set(re.findall(r"\w+", line.lower()))))
     shared = wanted & set(re.findall(r"\w+", best.lower()))
     return f"The document says: “{best.strip()}”" if len(shared) >= min(3, len(wanted)) else "NONE"

@@ -58,7 +58,6 @@ def fill(visitor: Visitor) -> str:
     visitor.ask(
         "What is the budget for the new motor for the revolving stage?", [SAMPLES / "meeting_notes.txt"]
     )
-    visitor.chat.locator(".fold.all > summary").last.click()
     address = "/" + visitor.page.url.rpartition("/")[2]
     visitor.page.close()
     return address
@@ -78,6 +77,8 @@ def each(browser: Browser, app: App, folder: Path, *, path: str = "/", empty: bo
                 for tab, ready in READY.items():
                     visitor.go(tab)
                     expect(visitor.page.locator(ready).first).to_be_visible(timeout=15_000)
+                    if tab == "Chat":
+                        visitor.chat.locator(".fold.all > summary").last.click()
                     visitor.page.wait_for_timeout(900)  # transitions
                     visitor.page.screenshot(path=folder / f"{tab.lower()}{size}{suffix}.png")
                 visitor.go("Chat")

@@ -70,7 +70,7 @@ def test_an_edited_question_becomes_another_version(visitor: Visitor) -> None:
     visitor.box.press("Enter")
     expect(visitor.chat.locator(".versions").first).to_contain_text("2/2")
     expect(visitor.chat).to_contain_text("oldest whale")
-    visitor.chat.locator(".versions").first.get_by_label("Previous version").click()
+    visitor.chat.locator(".versions").first.get_by_title("Previous version").click()
     expect(visitor.chat).to_contain_text("oldest tree")
     expect(visitor.chat).not_to_contain_text("oldest whale")
 
