@@ -44,16 +44,16 @@ server.serve_forever()
 """
 TOOL = "import sys\nprint('{name} was called with', sys.argv[1:])\nsys.exit(5 if '--break-{name}' in sys.argv else 0)\n"
 
-OLLAMA = """#!{python}
+OLLAMA = """
 import http.server, json, os, sys
 from pathlib import Path
 here = Path(__file__).parent
 with open(here / "calls", "a") as calls: calls.write(" ".join(sys.argv[1:]) + "\\n")
 if sys.argv[1] == "pull": sys.exit(1 if "glm" in sys.argv[2] else 0)
-(here / "environment.json").write_text(json.dumps({{k: v for k, v in os.environ.items() if k.startswith("OLLAMA")}}))
+(here / "environment.json").write_text(json.dumps({k: v for k, v in os.environ.items() if k.startswith("OLLAMA")}))
 class Api(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = {{"/api/version": {{"version": "0.99"}}, "/api/tags": {{"models": [{{"name": "qwen3:8b"}}]}}}}[self.path]
+        body = {"/api/version": {"version": "0.99"}, "/api/tags": {"models": [{"name": "qwen3:8b"}]}}[self.path]
         self.send_response(200); self.end_headers(); self.wfile.write(json.dumps(body).encode())
     def log_message(self, *rest): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["OLLAMA_HOST"].split(":")[1])), Api).serve_forever()
@@ -100,6 +100,12 @@ class Checkout:
         file.write_text(text, encoding="utf-8")
         file.chmod(0o755)
         return file
+
+    def stand_in_ollama(self, name: str = "ollama") -> Path:
+        """An ``ollama`` whose server knows one model, and whose calls and environment are written down."""
+        program = self.bin / "ollama-stand-in.py"
+        program.write_text(OLLAMA, encoding="utf-8")
+        return self.stand_in(name, f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$@"\n')
 
 
 def make(folder: Path) -> Checkout:

@@ -15,7 +15,7 @@ from launcher import graphics, ollama, processes, python_version
 from launcher.places import Places
 from launcher.running import Wishes
 from launcher.sentences import LaunchError
-from tests.launcher.checkout import OLLAMA, PROJECT, Checkout, free_port, wait_for
+from tests.launcher.checkout import PROJECT, Checkout, free_port, wait_for
 
 
 @pytest.mark.parametrize("file", sorted((PROJECT / "launcher").glob("*.py")), ids=lambda file: file.name)
@@ -94,7 +94,7 @@ def test_the_address_of_ollama_is_read_as_ollama_reads_it(setting: str, url: str
 def test_models_are_offered_once_with_their_sizes(
     checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    program = checkout.stand_in("ollama-models", OLLAMA.format(python=checkout.environment["PYTHON"]))
+    program = checkout.stand_in_ollama("ollama-models")
     monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{free_port()}")
     (checkout.bin / "calls").unlink(missing_ok=True)
     server = subprocess.Popen([program, "serve"], env=dict(os.environ))

@@ -10,7 +10,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from tests.launcher.checkout import OLLAMA, Checkout, free_port, read, wait_for
+from tests.launcher.checkout import Checkout, free_port, read, wait_for
 
 
 def opened(checkout: Checkout) -> list[str]:
@@ -132,7 +132,7 @@ def test_ctrl_c_ends_the_app_gracefully(checkout: Checkout, tmp_path: Path) -> N
 def test_an_installed_ollama_is_started_with_its_settings_and_ended_with_the_app(
     checkout: Checkout, tmp_path: Path
 ) -> None:
-    ollama = checkout.stand_in("ollama", OLLAMA.format(python=checkout.environment["PYTHON"]))
+    ollama = checkout.stand_in_ollama()
     try:
         with checkout.running(tmp_path) as launcher:
             pid = int(str(read(tmp_path / "ollama.json")["pid"]))
@@ -152,7 +152,7 @@ def test_an_installed_ollama_is_started_with_its_settings_and_ended_with_the_app
 
 
 def test_an_ollama_that_ran_before_is_left_running(checkout: Checkout, tmp_path: Path) -> None:
-    ollama = checkout.stand_in("ollama", OLLAMA.format(python=checkout.environment["PYTHON"]))
+    ollama = checkout.stand_in_ollama()
     server = subprocess.Popen([ollama, "serve"], env=checkout.environment)
     try:
         wait_for(lambda: answers(checkout.environment["OLLAMA_HOST"]))
@@ -179,7 +179,7 @@ def test_an_ollama_that_cannot_start_does_not_stop_the_app(checkout: Checkout, t
 
 
 def test_another_backend_leaves_ollama_alone(checkout: Checkout, tmp_path: Path) -> None:
-    ollama = checkout.stand_in("ollama", OLLAMA.format(python=checkout.environment["PYTHON"]))
+    ollama = checkout.stand_in_ollama()
     calls = checkout.bin / "calls"
     calls.unlink(missing_ok=True)
     try:
