@@ -83,13 +83,15 @@ class PlanEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TurnStartedEvent(Event):
-    """A turn of a REPL loop, or a sub-task of a plan. ``depth`` 0 is the root."""
+    """A turn of a REPL loop, or a sub-task of a plan. ``depth`` 0 is the root; ``child`` numbers the child RLMs of a
+    message, 0 is the root."""
 
     type: ClassVar[str] = "turn_started"
     depth: int
     iteration: int
     of: int
     title: str = ""
+    child: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

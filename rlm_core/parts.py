@@ -82,7 +82,9 @@ class Parts:
             )
             async with self.workspaces.borrow(question, subcalls) as workspace:
                 try:
-                    answer = await self.loop.answer(run, question, workspace, depth=depth, parent=parent)
+                    answer = await self.loop.answer(
+                        run, question, workspace, depth=depth, parent=parent, child=run.next_child()
+                    )
                 except CannotCode as error:
                     return error.last_reply
             if answer.partial and not answer.text:

@@ -107,8 +107,10 @@ class ReplLoop:
         *,
         depth: int,
         parent: str | None = None,
+        child: int = 0,
     ) -> Answer:
         """Answer ``question`` in ``workspace``. ``depth`` counts down: the root has ``max_depth``, a child one less.
+        ``child`` is 0 for the root, else the child's number.
 
         When the budget ends the best draft comes back, marked as partial. Raises :class:`CannotCode` after three
         replies in a row with nothing to run, and the errors of the backend.
@@ -116,13 +118,15 @@ class ReplLoop:
         state = _State()
         conversation = await self._opening(run, question, workspace, depth)
         turns = run.budget.limits.max_iterations
-        is_root = depth == run.budget.limits.max_depth
+        is_root = child == 0
         try:
             for iteration in range(1, turns + 1):
                 run.budget.check_time()
                 run.budget.count_iteration()
                 below = run.budget.limits.max_depth - depth
-                turn = run.emit(TurnStartedEvent, parent=parent, depth=below, iteration=iteration, of=turns)
+                turn = run.emit(
+                    TurnStartedEvent, parent=parent, depth=below, iteration=iteration, of=turns, child=child
+                )
                 conversation = await self._within_window(run, question, conversation, state)
                 reply = await self._ask(run, conversation, turn, is_root)
                 state.last_reply = without_thinking(reply).strip()

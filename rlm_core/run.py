@@ -37,6 +37,7 @@ class Run:
     draft: str = ""
     slots: asyncio.Semaphore = field(init=False)
     events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
+    _children: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _warned: set[str] = field(default_factory=set)
 
@@ -50,6 +51,10 @@ class Run:
             make(id=event_id, parent_id=parent, message_id=self.message_id, ts=time.time(), **values)
         )
         return event_id
+
+    def next_child(self) -> int:
+        """A number for one more child RLM of this message."""
+        return next(self._children)
 
     def warn(self, code: str, text: str, *, parent: str | None = None) -> None:
         """Tell the user something about this answer, once for each text."""

@@ -112,7 +112,28 @@ class ScriptedOpenAI(ScriptedServer):
         limit = self.window - tokens
         if (wanted := body.get("max_tokens") or body.get("max_completion_tokens")) is not None:
             limit = min(limit, wanted)
-        await self._stream(exchange, body, request, reply, cut(reply, limit, body.get("stop") or ()))
+        said = cut(reply, limit, body.get("stop") or ())
+        if body.get("stream"):
+            await self._stream(exchange, body, request, reply, said)
+        else:
+            await self._whole(exchange, body, request, reply, said)
+
+    async def _whole(
+        self, exchange: Exchange, body: dict[str, Any], request: ChatRequest, reply: Reply, said: Cut
+    ) -> None:
+        pieces = [piece async for piece in self.play(exchange, reply, said)]
+        content = "".join(piece.text for piece in pieces if piece.kind == "text")
+        message = {"role": "assistant", "content": None if reply.content_null else content}
+        answer = {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": said.reason}],
+        }
+        if not reply.no_usage:
+            answer["usage"] = _usage(request, said)
+        await exchange.send_json(200, answer)
 
     async def _stream(
         self, exchange: Exchange, body: dict[str, Any], request: ChatRequest, reply: Reply, said: Cut
@@ -129,12 +150,8 @@ class ScriptedOpenAI(ScriptedServer):
             )
         await self._send(exchange, body, {}, said.reason)
         if (body.get("stream_options") or {}).get("include_usage") and not reply.no_usage:
-            usage = {
-                "prompt_tokens": request.tokens,
-                "completion_tokens": said.tokens,
-                "total_tokens": request.tokens + said.tokens,
-            }
-            await _event(exchange, {"id": "chatcmpl-1", "model": self.model, "choices": [], "usage": usage})
+            last = {"id": "chatcmpl-1", "model": self.model, "choices": [], "usage": _usage(request, said)}
+            await _event(exchange, last)
         if not self.no_done:
             await exchange.stream(b"data: [DONE]\n\n")
         await exchange.finish_stream()
@@ -145,6 +162,14 @@ class ScriptedOpenAI(ScriptedServer):
         choice = {"index": 0, "delta": delta, "finish_reason": reason}
         chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": int(time.time())}
         await _event(exchange, {**chunk, "model": body["model"], "choices": [choice]})
+
+
+def _usage(request: ChatRequest, said: Cut) -> dict[str, int]:
+    return {
+        "prompt_tokens": request.tokens,
+        "completion_tokens": said.tokens,
+        "total_tokens": request.tokens + said.tokens,
+    }
 
 
 async def _event(exchange: Exchange, value: dict[str, Any]) -> None:
