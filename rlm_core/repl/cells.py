@@ -10,6 +10,8 @@ from rlm_core.repl.protocol import Frame, ProtocolError, clean_text
 
 MAX_NAMES: Final = 500
 VARIABLE_LINES: Final = 80
+ERROR_CHARS: Final = 16_000
+ANSWER_CHARS: Final = 1_100_000
 DEFINITION_CHARS: Final = 1024 * 1024
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -60,10 +62,10 @@ def read_report(frame: Frame, cell_id: str) -> CellReport:
         head=visible(head),
         tail=visible(tail),
         hidden=hidden,
-        error=visible(error),
+        error=visible(error[:ERROR_CHARS]),
         interrupted=bool(flags[0]),
-        final=final if flags[1] else None,
-        draft=draft if flags[2] else None,
+        final=final[:ANSWER_CHARS] if flags[1] else None,
+        draft=draft[:ANSWER_CHARS] if flags[2] else None,
         variables=tuple(visible(line)[:200] for line in variables.splitlines()[:VARIABLE_LINES]),
         names=names,
         gone=gone,

@@ -178,7 +178,9 @@ class PassageIndex:
 
 def _query_terms(query: str) -> tuple[list[str], list[str]]:
     phrases = [phrase.lower() for phrase in re.findall(r'"([^"]{2,200})"', query)]
-    words = list(dict.fromkeys(word.lower() for word in _WORD.findall(query)))
+    written = [word.lower() for word in _WORD.findall(query)]
+    parts = [part for word in written if "-" in word for part in word.split("-") if part.isalpha()]
+    words = list(dict.fromkeys(written + parts))
     content = [word for word in words if word not in _STOP_WORDS]
     return (content or words)[:32], phrases[:8]
 
@@ -192,7 +194,7 @@ def _stem(word: str) -> str:
 
 def _occurrences(text: str, term: str, *, literal: bool) -> Iterator[tuple[int, float]]:
     """Offsets where the term begins as a word, with a weight of 1 or, for another inflection, less."""
-    stem = term if literal or not term.isalpha() else _stem(term)
+    stem = _stem(term) if term[-1].isalpha() and not literal else term
     overlap = len(term) + 8
     for block_start in range(0, max(len(text), 1), BLOCK_CHARS):
         block = text[block_start : block_start + BLOCK_CHARS + overlap]
@@ -221,7 +223,7 @@ def _match_weight(folded: str, at: int, stem: str, term: str, literal: bool) -> 
         rest += 1
     if folded[at:rest] == term:
         return 1.0
-    return INFLECTION_WEIGHT if stem.isalpha() and len(stem) >= 4 and rest - end <= 4 else 0.0
+    return INFLECTION_WEIGHT if stem[-1].isalpha() and len(stem) >= 4 and rest - end <= 4 else 0.0
 
 
 def search_regex(text: str, pattern: str, k: int = 10, *, seconds: float = 10.0) -> list[Passage]:

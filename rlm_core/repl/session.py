@@ -77,6 +77,7 @@ class ReplSession:
         self._memory = Memory(self.limits.snapshot_bytes)
         self._lost: tuple[str, ...] | None = None
         self._granted = 0
+        self._started = False
         self._closed = False
         self._cell: RunningCell | None = None
 
@@ -93,8 +94,7 @@ class ReplSession:
         """Start the worker and hand over the material. Raises ReplError, or SandboxTooWeak below the minimum level."""
         if self._closed:
             raise ReplError("this REPL session is closed")
-        if self._worker is None:
-            await self._start_worker()
+        await self._have_worker()
 
     async def close(self) -> None:
         """Stop a cell that runs, end the worker and wait until nothing of it is left."""
@@ -117,23 +117,29 @@ class ReplSession:
     ) -> None:
         """The next message of the conversation: variables stay, ``answer`` is fresh, the context is sent only if given.
 
-        Without a new context the documents of the old one stay, too; tables are replaced if any are given.
+        Without a new context the documents and tables of the old one stay, too, unless others are given.
         """
+        if self._closed:
+            raise ReplError("this REPL session is closed")
         self._refuse_overlap()
+        new_tables = context is not None or bool(tables)
         self._query = query
         if context is not None:
             self._context, self._documents = context, tuple(documents)
         elif documents:
             self._documents = tuple(documents)
-        if tables:
+        if new_tables:
             self._tables = [encoded(table) for table in tables]
         half = self.limits.memory_mb * 1024 * 1024 // 2
-        if self._worker is None or not self._worker.alive or self._memory_needed() > self._granted + half:
+        if self._worker is None or not self._worker.alive:
+            await self._have_worker()
+            return
+        if self._memory_needed() > self._granted + half:
             await self._revive()  # a worker's memory limit cannot be raised
             return
         try:
             await self._set_up(
-                self._worker, first=False, send_context=context is not None, send_tables=bool(tables)
+                self._worker, first=False, send_context=context is not None, send_tables=new_tables
             )
         except (WorkerGone, ProtocolError, TimeoutError) as error:
             log.warning("the sandbox worker did not take the next message and is replaced: %s", error)
@@ -169,6 +175,7 @@ class ReplSession:
                 "model-written code anyway."
             )
         self._worker = worker
+        self._started = True
 
     def _memory_needed(self) -> int:
         # A text becomes up to 4 bytes a character, and lower() or split() make copies: 14 bytes in all (measured).
@@ -214,25 +221,37 @@ class ReplSession:
                 return frame
         raise TimeoutError(f"no answer within {seconds:g} s")
 
+    async def _have_worker(self) -> None:
+        if not self._started:
+            await self._start_worker()
+        elif self._worker is None or not self._worker.alive:
+            await self._revive()
+
     async def _revive(self) -> None:
         """A new worker with the same material; definitions and plain variables come back, the rest is named as lost."""
         if self._worker is not None:
             self._worker.kill()
             await self._worker.ended()
             self._worker = None
-        await self._start_worker()
-        assert self._worker is not None
-        try:
-            restored = await self._restore(self._worker)
-        except (WorkerGone, ProtocolError, TimeoutError) as error:
-            log.warning("variables could not be restored: %s", error)
-            self._memory = Memory(self.limits.snapshot_bytes)
-            self._worker.kill()
-            await self._worker.ended()
-            await self._start_worker()
-            restored = set()
         known = self._memory.names
+        restored = await self._start_with_variables()
         self._lost = (*(self._lost or ()), *(name for name in known if name not in restored))
+
+    async def _start_with_variables(self) -> set[str]:
+        """Start a worker and bring back what can be: all, or without the definitions, or nothing."""
+        while True:
+            await self._start_worker()
+            assert self._worker is not None
+            try:
+                return await self._restore(self._worker)
+            except (WorkerGone, ProtocolError, TimeoutError) as error:
+                log.warning("variables could not be restored: %s", error)
+                if self._memory.definitions:
+                    self._memory.definitions = {}  # running them again is what can hang
+                else:
+                    self._memory = Memory(self.limits.snapshot_bytes)
+                self._worker.kill()
+                await self._worker.ended()
 
     async def _restore(self, worker: WorkerProcess) -> set[str]:
         memory = self._memory
@@ -277,8 +296,7 @@ class ReplSession:
             raise ReplError("a cell is already running in this REPL session")
 
     async def _run_cell(self, cell: RunningCell, code: str) -> CellResult:
-        if self._worker is None or not self._worker.alive:
-            await self._revive()
+        await self._have_worker()
         worker = self._worker
         assert worker is not None
         cell_id = secrets.token_hex(8)

@@ -420,6 +420,39 @@ async def test_generators_can_be_passed_where_a_list_is_meant() -> None:
         assert (await repl.run("batch(c for c in context)")).output == "['aa', 'bb', 'cc']\n"
 
 
+async def test_a_definition_that_hangs_when_it_is_brought_back_costs_only_the_definitions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rlm_core.repl.session.RESTORE_SECONDS", 0.3)
+    async with ReplSession(functions={"ready": lambda: True}) as repl:
+        await repl.run("kept = [1]")
+        code = "def slow():\n    while True: pass\nstop = ready()\ndef f(x=None if 'stop' in SHOW_VARS() else slow()): return x"
+        assert (await repl.run(code)).error is None
+        assert repl._worker is not None
+        repl._worker.kill()
+        result = await repl.run("kept")
+        assert result.output.endswith("[1]\n")
+        assert set(result.lost) == {"slow", "f"}
+
+
+async def test_a_session_starts_by_itself_at_the_first_cell() -> None:
+    repl = ReplSession("abc")
+    result = await repl.run("context")
+    assert (result.output, result.restarted, result.lost) == ("'abc'\n", False, ())
+    await repl.close()
+
+
+async def test_a_new_context_brings_its_own_tables() -> None:
+    old = ReplTable("old", (("a", "INTEGER"),), [(1,)])
+    new = ReplTable("new", (("b", "TEXT"),), [("x",)])
+    async with ReplSession("one", tables=[old]) as repl:
+        await repl.prepare(query="same context")
+        assert (await repl.run("sql('SELECT a FROM old')[0].a")).output == "1\n"
+        await repl.prepare(query="new context", context="two", tables=[new])
+        assert (await repl.run("sql('SELECT b FROM new')[0].b")).output == "'x'\n"
+        assert "no such table" in ((await repl.run("sql('SELECT a FROM old')")).error or "")
+
+
 async def test_a_closed_session_says_so() -> None:
     repl = ReplSession()
     await repl.start()
