@@ -22,6 +22,7 @@ from rlm_core.events import (
     Purpose,
     ThinkingEvent,
 )
+from rlm_core.repetition import TAIL_CHARS, turns_in_circles, without_circles
 from rlm_core.router import Assignment, Router
 from rlm_core.run import Run
 from rlm_core.settings import Role
@@ -200,6 +201,7 @@ class _Stream:
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._finish_reason = "stop"
+        self._unchecked = 0
         self._started = time.monotonic()
         self._first: float | None = None
         self.usage: CallUsage | None = None
@@ -221,8 +223,18 @@ class _Stream:
                     self._text.append(chunk.text)
                     if self._on_text is not None:
                         self._on_text(chunk.text)
+                    if self._goes_in_circles(chunk.text):
+                        self._finish_reason = "repetition"
+                        return
                 self.usage = chunk.usage or self.usage
                 self._finish_reason = chunk.finish_reason or self._finish_reason
+
+    def _goes_in_circles(self, piece: str) -> bool:
+        self._unchecked += len(piece)
+        if self._unchecked < TAIL_CHARS // 3:
+            return False
+        self._unchecked = 0
+        return turns_in_circles("".join(self._text[-TAIL_CHARS:]))
 
     def finish(
         self,
@@ -235,6 +247,11 @@ class _Stream:
         error: str | None = None,
     ) -> Reply:
         text, thinking = "".join(self._text), "".join(self._thinking)
+        if self._finish_reason == "repetition":
+            text = without_circles(text)
+            self._run.warn(
+                "repetition", f"{model} began to repeat itself and was stopped.", parent=self._call_id
+            )
         usage = self.usage or CallUsage(prompt_tokens, estimator.text(text + thinking, model))
         self._run.budget.record(usage, promised=prompt_tokens)
         self._run.emit(
