@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 _FETCH = 256  # items a round: sorted by length together, committed together
 _STEP = 16  # items the model gets at once: the longest a question waits for
 _EXACT = 5000  # as many vectors are compared one by one, which is exact and takes about 10 ms
+_SAMPLES, _SAMPLE_DEPTH = (
+    5,
+    20,
+)  # vectors looked up at start to see whether the index works, and how many hits each
 _RETRY = 30.0  # seconds before a model that failed is tried again, when there is new work
 
 
@@ -373,8 +377,22 @@ class Indexer:
                     vectors = self._vectors(kind, part)
                     if vectors:
                         self._index.add(kind.name, user, list(vectors), np.stack(list(vectors.values())))
-                stride = max(1, len(wanted) // 5)
-                self._index.probe(kind.name, user, self._vectors(kind, wanted[::stride]))
+                self._probe(kind, user, wanted)
+
+    def _probe(self, kind: Kind, user: str, seqs: Sequence[int]) -> None:
+        """Raise IndexDamaged when the index finds too little, or none of a few vectors by itself.
+
+        One may well be missed: the search is approximate, and a thousand times "Thanks!" is a thousand equal vectors.
+        """
+        samples = self._vectors(kind, seqs[:: max(1, len(seqs) // _SAMPLES)])
+        hits = 0
+        for vector in samples.values():
+            found = self._index.nearest(kind.name, user, vector, _SAMPLE_DEPTH)
+            if len(found) < min(_SAMPLE_DEPTH, len(seqs)):
+                raise IndexDamaged(f"it found {len(found)} of {len(seqs)} items")
+            hits += any(float(vector @ other) > 0.999 for other in self._vectors(kind, found).values())
+        if samples and not hits:
+            raise IndexDamaged(f"none of {len(samples)} vectors is found by itself")
 
     def _vectors(self, kind: Kind, seqs: Sequence[int]) -> dict[int, Vectors]:
         import numpy as np

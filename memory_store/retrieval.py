@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from memory_store.conversations import neighbours_of
 from memory_store.database import Database
 from memory_store.fusion import fuse
 from memory_store.keywords import match_any, words
+from memory_store.messages import neighbours_of
 from memory_store.moments import Moment, epoch
 from memory_store.records import Passage, Recall
 

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from memory_store import transfer
-from memory_store.conversations import ROOT, Conversations, clean
+from memory_store.conversations import Conversations, clean
 from memory_store.database import Database
 from memory_store.documents import Progress, Shelf, files_below
 from memory_store.embedding import Embedder, choose, estimate_tokens
 from memory_store.errors import DocumentError, StoreError
 from memory_store.indexer import CHUNKS, MESSAGES, Indexer
 from memory_store.lock import FolderLock
+from memory_store.messages import ROOT, Messages
 from memory_store.moments import Moment
 from memory_store.records import (
     Added,
@@ -72,6 +73,7 @@ class MemoryStore:
             self._lock.release()
             raise
         self._conversations = Conversations(self._db)
+        self._messages = Messages(self._db)
         self._shelf = Shelf(self._db, model.count_tokens if model else estimate_tokens)
         self._embedder, self._chroma_url = model, chroma_url
         self._indexer = Indexer(self._db, model, self.data_dir / "index", chroma_url)
@@ -136,7 +138,7 @@ class MemoryStore:
         seconds since the epoch or a date as text, None for now. Raises NotFound for an unknown parent, ValueError for an
         unknown status or date, StoreError when the conversation belongs to another user.
         """
-        new = self._conversations.add_message(
+        new = self._messages.add(
             conversation_id, role, text, created_at, parent_id, status, metadata or {}, user
         )
         if status != "streaming":
@@ -155,7 +157,7 @@ class MemoryStore:
 
         Raises NotFound, or ValueError for an unknown status.
         """
-        if self._conversations.update_message(message_id, text, status, metadata):
+        if self._messages.update(message_id, text, status, metadata):
             self._indexer.wake()
 
     def delete_message(self, message_id: str) -> None:
@@ -163,35 +165,35 @@ class MemoryStore:
 
         Raises NotFound.
         """
-        seq, user = self._conversations.delete_message(message_id)
+        seq, user = self._messages.delete(message_id)
         self._db.scrub()
         self._indexer.forget(MESSAGES, user, [seq])
         self._indexer.wake()
 
     def message(self, message_id: str) -> Message | None:
-        return self._conversations.message(message_id)
+        return self._messages.get(message_id)
 
     def messages(self, conversation_id: str) -> list[Message]:
         """The shown path, oldest first; empty for an unknown conversation."""
-        return self._conversations.messages(conversation_id)
+        return self._messages.path(conversation_id)
 
     def siblings(self, message_id: str) -> list[Message]:
         """All versions of this message, itself included, oldest first. Raises NotFound."""
-        return self._conversations.siblings(message_id)
+        return self._messages.siblings(message_id)
 
     def select_version(self, message_id: str) -> None:
         """Show this version and the path below it. Raises NotFound."""
-        self._conversations.select_version(message_id)
+        self._messages.select_version(message_id)
 
     def fork_conversation(self, message_id: str) -> Conversation:
         """A new conversation with copies of everything up to and including this message. Raises NotFound."""
-        fork = self._conversations.fork(message_id)
+        fork = self._messages.fork(message_id)
         self._indexer.wake()
         return fork
 
     def mark_interrupted(self) -> int:
         """Call at start: what the last process was still writing becomes `interrupted`; returns how many."""
-        return self._conversations.mark_interrupted()
+        return self._messages.mark_interrupted()
 
     def recall(
         self,

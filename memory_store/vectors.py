@@ -10,7 +10,7 @@ import hashlib
 import logging
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ _BATCH = 4000  # Chroma refuses more than 5,461 at once
 _SYNC_THRESHOLD = (
     20_000  # writes of the files that a kill can tear are rare; until then its log is replayed at start
 )
-_SAMPLE = 5
 
 
 class IndexDamaged(Exception):
@@ -74,12 +73,6 @@ class ChromaIndex:
         with _damage():
             collection = self._collection(kind, user, None)
             return set() if collection is None else {int(item) for item in collection.get(include=[])["ids"]}
-
-    def probe(self, kind: str, user: str, samples: Mapping[int, Vectors]) -> None:
-        """Raise IndexDamaged unless each sample is found by its own vector."""
-        for seq, vector in list(samples.items())[:_SAMPLE]:
-            if seq not in self.nearest(kind, user, vector, 20):
-                raise IndexDamaged(f"item {seq} of {kind} is not found by its own vector")
 
     def begin_again(self) -> None:
         """Throw everything away and start an empty generation; fill it with `add`."""

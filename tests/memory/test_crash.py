@@ -64,8 +64,8 @@ def test_kills_at_random_moments_lose_nothing_and_recall_finds_everything(
             assert document is not None
             assert document.text == text
             assert item in {hit.document_id for hit in store.search_documents(text, k=3)}
-    by_meaning = store._indexer.index_holds()
-    assert by_meaning == (status.messages, status.chunks)
+    with_text = [message for message in store.messages("chat") if message.text]  # the last kill may leave one empty
+    assert store._indexer.index_holds() == (len(with_text), status.chunks)
 
 
 def sentences(store: MemoryStore, count: int = 300) -> None:
@@ -106,6 +106,18 @@ def test_a_torn_index_is_noticed_and_made_again(open_store: OpenStore) -> None:
     assert again.status().index == "ready (Chroma)"
     assert recalled(again) == ["fact42 concerning subject2"]
     assert again._indexer.index_holds() == (300, 0)
+
+
+def test_many_messages_with_the_same_words_are_no_sign_of_damage(open_store: OpenStore) -> None:
+    store = open_store(embedder=WordHashes())
+    with store._db.write():
+        for _ in range(300):
+            store.add_message("c", "user", "Thanks!", created_at=1e9)
+    store.flush()
+    store.close()
+    again = open_store(embedder=WordHashes())
+    again.flush()
+    assert (again.status().index, again.status().problem) == ("ready (Chroma)", None)
 
 
 def test_what_the_index_missed_is_added_and_what_it_has_too_much_is_removed(open_store: OpenStore) -> None:
