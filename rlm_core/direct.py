@@ -22,6 +22,10 @@ PASSAGES_AT_MOST = 40
 HISTORY_SHARE = 0.4
 """Of the window, for the working memory; older messages are left to recall."""
 REPLY_SHARE = 0.25
+_CUT_SHORT = {
+    "length": "The reply reached the end of the model's window.",
+    "repetition": "The model began to repeat itself and was stopped.",
+}
 
 
 class DirectAnswer:
@@ -77,8 +81,8 @@ class DirectAnswer:
             on_text=on_text,
         )
         answer = cite(reply.text.strip(), passages, question.context)
-        if reply.finish_reason == "length":
-            reason = "The reply reached the end of the model's window."
+        reason = _CUT_SHORT.get(reply.finish_reason)
+        if reason is not None:
             return Answer(answer.text, answer.citations, answer.quotations, partial=True, reason=reason)
         return answer
 
