@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
 
 from memory_store import Conversation, Message
-from rlm_core.doors.house import NotHere, TheHouse, User
+from rlm_core.doors.house import House, NotHere, TheHouse, User
 from rlm_core.doors.library import Count, SearchText
 from rlm_core.doors.schemas import (
     ConversationChange,
@@ -26,7 +28,8 @@ from rlm_core.doors.schemas import (
     RecallsOut,
     TraceOut,
 )
-from rlm_core.events import to_json
+from rlm_core.events import Event, to_json
+from rlm_core.export import export_official
 from rlm_core.jobs import ConversationBusy
 
 router = APIRouter()
@@ -115,15 +118,32 @@ def recall(q: SearchText, house: TheHouse, user: User, k: Count = 5) -> RecallsO
 @router.get("/traces/{message_id}", tags=["traces"], responses={404: {"model": Problem}})
 def trace(message_id: Id, house: TheHouse, user: User) -> TraceOut:
     """All saved events of one answer."""
+    events = _events(message_id, house, user)
+    return TraceOut(message_id=message_id, events=[to_json(event) for event in events])
+
+
+@router.get(
+    "/traces/{message_id}/rlm",
+    tags=["traces"],
+    response_class=PlainTextResponse,
+    responses={404: {"model": Problem}},
+)
+def official_trace(message_id: Id, house: TheHouse, user: User) -> PlainTextResponse:
+    """The same answer as a log for the visualizer of the official `rlm`: one JSON object a line."""
+    lines = export_official(_events(message_id, house, user))
+    return PlainTextResponse("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+def _events(message_id: str, house: House, user: str) -> list[Event]:
+    """Raises :class:`NotHere` when there is no such answer of this user, or no trace of it."""
     message = house.store.message(message_id)
     if message is None:
         raise NotHere(f"There is no answer '{message_id}'.")
     house.conversation(message.conversation_id, user)
     try:
-        events = house.engine.trace(message_id)
+        return house.engine.trace(message_id)
     except (FileNotFoundError, ValueError):
         raise NotHere(f"There is no readable trace of the message '{message_id}'.") from None
-    return TraceOut(message_id=message_id, events=[to_json(event) for event in events])
 
 
 def _short(conversation: Conversation) -> ConversationOut:

@@ -37,6 +37,9 @@ def test_the_trace_of_an_answer_can_be_read(client: httpx.Client) -> None:
     types = [event["type"] for event in trace["events"]]
     assert "route" in types
     assert types[-1] == "done"
+    official = client.get(f"/traces/{body['trace_id']}/rlm")
+    assert next(json.loads(line)["type"] for line in official.text.splitlines()) == "metadata"
+    assert client.get("/traces/nothing/rlm").status_code == 404
 
 
 def test_a_conversation_goes_on_under_its_id(client: httpx.Client) -> None:

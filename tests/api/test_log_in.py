@@ -233,6 +233,7 @@ def test_what_belongs_to_one_user_does_not_exist_for_another(
         ("PATCH", f"/conversations/{conversation}", {"title": "mine"}),
         ("DELETE", f"/conversations/{conversation}", {}),
         ("GET", f"/traces/{message}", {}),
+        ("GET", f"/traces/{message}/rlm", {}),
         ("GET", f"/chat/{holding}/events", {}),
         ("POST", f"/chat/{holding}/cancel", {}),
         ("POST", "/chat", {"message": "And?", "conversation_id": conversation}),
