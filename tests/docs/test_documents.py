@@ -61,8 +61,18 @@ def test_paths_exist(page: Page) -> None:
         if not is_path or code.startswith(MADE_WHILE_RUNNING) or code in names_in_the_data_folder():
             continue
         places = [PROJECT / code.removeprefix("./"), page.path.parent / code, PROJECT / "sample_docs" / code]
-        found = any(list(place.parent.glob(place.name)) for place in places)
+        found = any(list(place.parent.glob(place.name)) for place in places) or code in file_names()
         assert found, f"{page.name} names {code}"
+
+
+@cache
+def file_names() -> set[str]:
+    """The names of our modules: a document may speak of one without its folder."""
+    return {
+        file.name
+        for folder in ("rlm_core", "memory_store", "ui")
+        for file in (PROJECT / folder).rglob("*.py")
+    }
 
 
 @cache
@@ -205,6 +215,16 @@ def test_messages_in_the_troubleshooting_table_are_said_by_the_program() -> None
         for said in re.findall(r'"([^"]+)"', symptom):
             for part in re.sub(r"Port \d+", "…", said).split("…"):
                 assert part.strip() in code or part.strip() == "libgomp.so.1", f"nothing says '{said}'"
+
+
+def test_controls_named_in_the_chapter_on_the_page_are_on_the_page() -> None:
+    page = "\n".join(
+        file.read_text(encoding="utf-8") for file in (PROJECT / "app.py", *(PROJECT / "ui").glob("*.py"))
+    )
+    labels = re.findall(r"\*\*(.+?)\*\*", SETUP.section("Chapter 6: The page"))
+    assert len(labels) > 20
+    for label in labels:
+        assert re.search(rf"""["'>]{re.escape(label)}["'<]""", page), f"there is no '{label}' on the page"
 
 
 def test_questions_shown_with_a_sample_document_have_a_known_answer() -> None:
