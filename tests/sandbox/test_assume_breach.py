@@ -206,7 +206,7 @@ TRIPS = [
     "open('/etc/passwd')", "os.listdir('/')", "os.fork()", "os.system('true')", "subprocess.run(['/bin/true'])",
     "socket.socket()", "os.kill(1, 0)", "mmap.mmap(-1, 4096)", "gc.get_objects()", "eval('1')", "compile('1', '', 'eval')",
     "(lambda: 0).__code__", "(i for i in []).gi_frame", "sys._getframe()", "ctypes.string_at(0)", "os.putenv('a', 'b')",
-    "sys.addaudithook(print)", "signal.pthread_kill(0, 0)" if False else "sys._current_frames()",
+    "sys.addaudithook(print)", "sys._current_frames()",
 ]  # fmt: skip
 
 

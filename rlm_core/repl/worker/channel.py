@@ -11,8 +11,8 @@ from typing import Any
 from rlm_core.repl.protocol import PREFIX, Frame, decode_frame, encode_frame
 
 
-class HostGone(Exception):
-    """The host closed its end: the worker has nothing left to do."""
+class HostGone(BaseException):
+    """The host closed its end: the worker has nothing left to do. No ``except Exception`` of a cell may keep it."""
 
 
 class Channel:
