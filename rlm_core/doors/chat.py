@@ -97,8 +97,9 @@ class _Line:
 
     async def serve(self) -> None:
         try:
-            while True:
-                await self._take(await self._socket.receive_text())
+            while (message := await self._socket.receive())["type"] != "websocket.disconnect":
+                text = message.get("text")
+                await self._take(text if text is not None else message["bytes"].decode("utf-8", "replace"))
         except WebSocketDisconnect:
             pass  # the answer goes on; it can be followed again
         finally:

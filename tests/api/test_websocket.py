@@ -57,6 +57,7 @@ def test_a_second_connection_takes_over_where_the_first_was_lost(app: RunningApp
     ("sent", "code"),
     [
         ("not json", "bad_request"),
+        (b"\xff\x00", "bad_request"),
         ("[1, 2]", "bad_request"),
         ('{"message": 5}', "bad_request"),
         ('{"type": "dance"}', "bad_request"),
@@ -67,7 +68,9 @@ def test_a_second_connection_takes_over_where_the_first_was_lost(app: RunningApp
         ('{"message": "  "}', "refused"),
     ],
 )
-def test_what_cannot_be_understood_is_answered_with_a_sentence(app: RunningApp, sent: str, code: str) -> None:
+def test_what_cannot_be_understood_is_answered_with_a_sentence(
+    app: RunningApp, sent: str | bytes, code: str
+) -> None:
     with connect(app.ws_url) as socket:
         socket.send(sent)
         problem = json.loads(socket.recv(timeout=30))
