@@ -197,7 +197,7 @@ class Worker:
         raise _exception(reply.header.get("type"), message)
 
 
-_LAZY: Final[tuple[type, ...]] = (GeneratorType, map, filter, zip, range, type({}.keys()), type({}.values()))
+_LAZY: Final[tuple[Any, ...]] = (GeneratorType, map, filter, zip, range, type({}.keys()), type({}.values()))
 """What models pass where a list is meant: llm_query_batched(f"..." for c in chunks())."""
 
 
