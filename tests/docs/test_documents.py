@@ -70,7 +70,7 @@ def file_names() -> set[str]:
     """The names of our modules: a document may speak of one without its folder."""
     return {
         file.name
-        for folder in ("rlm_core", "memory_store", "ui")
+        for folder in ("rlm_core", "memory_store", "ui", "tests")
         for file in (PROJECT / folder).rglob("*.py")
     }
 
