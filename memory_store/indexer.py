@@ -7,16 +7,15 @@ that is still loading: until then, and whenever something here fails, recall goe
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memory_store.database import Database
 from memory_store.embedding import Embedder, EmbedderError, Turns
-from memory_store.message_index import text_to_embed
+from memory_store.items import CHUNKS, MESSAGES, Kind, compare_all, size_up_to, users_of, vectors_of
 from memory_store.retrieval import Scope
 from memory_store.vectors import ChromaIndex, IndexDamaged
 
@@ -33,28 +32,6 @@ _SAMPLES, _SAMPLE_DEPTH = (
     20,
 )  # vectors looked up at start to see whether the index works, and how many hits each
 _RETRY = 30.0  # seconds before a model that failed is tried again, when there is new work
-
-
-class Kind:
-    """Messages or passages: the same work on other tables."""
-
-    def __init__(self, name: str, source: str, text: Callable[[sqlite3.Row], str]) -> None:
-        """`source` joins the items to their owner: alias `x` for the item, column `user`."""
-        self.name, self.source, self.text = name, source, text
-        self.vectors, self.pending = f"{name}_vectors", f"{name}_pending"
-
-
-def _passage_text(row: sqlite3.Row) -> str:
-    return f"{row['name']}{' / ' + row['heading'] if row['heading'] else ''}\n{row['text']}"
-
-
-MESSAGES = Kind("message", "messages m JOIN conversations c ON c.id = m.conversation_id", text_to_embed)
-CHUNKS = Kind("chunk", "chunks m JOIN documents d ON d.seq = m.document", _passage_text)
-_USER = {"message": "c.user", "chunk": "d.user"}
-_COLUMNS = {
-    "message": "m.seq, m.role, m.text, m.created_at, c.user",
-    "chunk": "m.seq, m.heading, m.text, d.name, d.user",
-}
 
 
 class Indexer:
@@ -124,14 +101,10 @@ class Indexer:
 
     def index_holds(self) -> tuple[int, int]:
         """How many messages and passages the vector index has, over all users."""
-        held = []
-        for kind in (MESSAGES, CHUNKS):
-            with self._db.read() as sql:
-                users = [
-                    str(row[0])
-                    for row in sql.execute(f"SELECT DISTINCT {_USER[kind.name]} FROM {kind.source}")
-                ]
-            held.append(sum(len(self._index.holds(kind.name, user)) for user in users))
+        held = [
+            sum(len(self._index.holds(kind.name, user)) for user in users_of(self._db, kind))
+            for kind in (MESSAGES, CHUNKS)
+        ]
         return held[0], held[1]
 
     def close(self) -> None:
@@ -159,16 +132,11 @@ class Indexer:
         except EmbedderError as error:
             log.warning("%s", error)
             return []
-        if not scope.narrow or self._size(kind, scope) > _EXACT:
+        if not scope.narrow or size_up_to(self._db, kind, scope, _EXACT + 1) > _EXACT:
             found = self._ask_index(kind, vector, scope, count)
             if found is not None:
                 return found
-        return self._compare_all(kind, vector, scope, count)
-
-    def _size(self, kind: Kind, scope: Scope) -> int:
-        with self._db.read() as sql:
-            limited = f"SELECT 1 FROM {kind.source} WHERE {scope.condition} LIMIT {_EXACT + 1}"
-            return int(sql.execute(f"SELECT count(*) FROM ({limited})", scope.values).fetchone()[0])
+        return compare_all(self._db, kind, scope, self._embedder.name, vector, count)
 
     def _ask_index(self, kind: Kind, vector: Vectors, scope: Scope, count: int) -> list[int] | None:
         if not self._index_ready:
@@ -190,24 +158,6 @@ class Indexer:
                 )
             }
         return [seq for seq in found if seq in allowed][:count]
-
-    def _compare_all(self, kind: Kind, vector: Vectors, scope: Scope, count: int) -> list[int]:
-        import numpy as np
-
-        assert self._embedder is not None
-        with self._db.read() as sql:
-            rows = sql.execute(
-                f"""SELECT v.seq, v.vector FROM {kind.source} JOIN {kind.vectors} v ON v.seq = m.seq
-                    WHERE {scope.condition} AND v.model = ?""",
-                (*scope.values, self._embedder.name),
-            ).fetchall()
-        if not rows:
-            return []
-        matrix = np.frombuffer(b"".join(row["vector"] for row in rows), dtype=np.float32).reshape(
-            len(rows), -1
-        )
-        order = np.argsort(-(matrix @ vector), kind="stable")[:count]
-        return [int(rows[position]["seq"]) for position in order]
 
     # the thread
 
@@ -272,7 +222,7 @@ class Indexer:
         assert self._embedder is not None
         with self._db.read() as sql:
             rows = sql.execute(
-                f"SELECT {_COLUMNS[kind.name]} FROM {kind.source} JOIN {kind.pending} p ON p.seq = m.seq ORDER BY p.seq LIMIT ?",
+                f"SELECT {kind.columns} FROM {kind.source} JOIN {kind.pending} p ON p.seq = m.seq ORDER BY p.seq LIMIT ?",
                 (_FETCH,),
             ).fetchall()
         if not rows:
@@ -346,20 +296,13 @@ class Indexer:
 
         assert self._embedder is not None
         for kind in (MESSAGES, CHUNKS):
-            with self._db.read() as sql:
-                users = [
-                    str(row[0])
-                    for row in sql.execute(
-                        f"SELECT DISTINCT {_USER[kind.name]} FROM {kind.source} JOIN {kind.vectors} v ON v.seq = m.seq"
-                    )
-                ]
-            for user in users:
+            for user in users_of(self._db, kind):
                 with self._db.read() as sql:
                     wanted = [
                         int(row[0])
                         for row in sql.execute(
                             f"""SELECT v.seq FROM {kind.source} JOIN {kind.vectors} v ON v.seq = m.seq
-                                WHERE {_USER[kind.name]} = ? AND v.model = ? ORDER BY v.seq""",
+                                WHERE {kind.user} = ? AND v.model = ? ORDER BY v.seq""",
                             (user, self._embedder.name),
                         )
                     ]
@@ -374,7 +317,7 @@ class Indexer:
                     if len(missing) > 1000:
                         self.index_state = f"being made again: {first:,} of {len(missing):,}"
                     part = missing[first : first + 1000]
-                    vectors = self._vectors(kind, part)
+                    vectors = vectors_of(self._db, kind, part)
                     if vectors:
                         self._index.add(kind.name, user, list(vectors), np.stack(list(vectors.values())))
                 self._probe(kind, user, wanted)
@@ -384,21 +327,12 @@ class Indexer:
 
         One may well be missed: the search is approximate, and a thousand times "Thanks!" is a thousand equal vectors.
         """
-        samples = self._vectors(kind, seqs[:: max(1, len(seqs) // _SAMPLES)])
+        samples = vectors_of(self._db, kind, seqs[:: max(1, len(seqs) // _SAMPLES)])
         hits = 0
         for vector in samples.values():
             found = self._index.nearest(kind.name, user, vector, _SAMPLE_DEPTH)
             if len(found) < min(_SAMPLE_DEPTH, len(seqs)):
                 raise IndexDamaged(f"it found {len(found)} of {len(seqs)} items")
-            hits += any(float(vector @ other) > 0.999 for other in self._vectors(kind, found).values())
+            hits += any(float(vector @ other) > 0.999 for other in vectors_of(self._db, kind, found).values())
         if samples and not hits:
             raise IndexDamaged(f"none of {len(samples)} vectors is found by itself")
-
-    def _vectors(self, kind: Kind, seqs: Sequence[int]) -> dict[int, Vectors]:
-        import numpy as np
-
-        with self._db.read() as sql:
-            rows = sql.execute(
-                f"SELECT seq, vector FROM {kind.vectors} WHERE seq IN ({', '.join(map(str, seqs))})"
-            ).fetchall()
-        return {int(row["seq"]): np.frombuffer(row["vector"], dtype=np.float32) for row in rows}

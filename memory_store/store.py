@@ -12,7 +12,8 @@ from memory_store.database import Database
 from memory_store.documents import Progress, Shelf, files_below
 from memory_store.embedding import Embedder, choose, estimate_tokens
 from memory_store.errors import DocumentError, StoreError
-from memory_store.indexer import CHUNKS, MESSAGES, Indexer
+from memory_store.indexer import Indexer
+from memory_store.items import CHUNKS, MESSAGES
 from memory_store.lock import FolderLock
 from memory_store.messages import ROOT, Messages
 from memory_store.moments import Moment
