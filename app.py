@@ -27,11 +27,7 @@ import functools
 import hashlib
 import json
 import logging
-import signal
-import socket
 import sys
-import threading
-import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,19 +38,20 @@ import uvicorn
 
 from rlm_core.api import create_app
 from rlm_core.engine import RLMEngine
-from rlm_core.errors import LocalRLMError
 from rlm_core.jobs import Jobs
 from rlm_core.paths import DEFAULT_CONFIG, DEFAULT_DATA
 from rlm_core.security import Access, current_user
 from rlm_core.settings import Settings
 from ui.archive import Archive, TraceView
 from ui.control import Control
-from ui.desk import PROBLEMS, Desk, Tab, View
+from ui.desk import Desk
 from ui.html import block, notice
 from ui.library import Library
 from ui.meter import MODES
 from ui.routes import page_routes
 from ui.settings_form import FIELDS, FORM, value_of
+from ui.start import Server, access_of, free, settings_of
+from ui.tab import PROBLEMS, Tab, View
 
 HERE = Path(__file__).resolve().parent
 log = logging.getLogger("localrlm")
@@ -279,49 +276,56 @@ class Page:
 
     # wiring
 
+    def following(
+        self, views: Callable[..., AsyncIterator[View]]
+    ) -> Callable[..., AsyncIterator[tuple[Any, ...]]]:
+        """A handler of the chat that draws each view. The tab is its last input."""
+
+        async def handler(*inputs: Any) -> AsyncIterator[tuple[Any, ...]]:
+            try:
+                async for view in views(*inputs):
+                    yield self.drawn(view)
+            except PROBLEMS as error:
+                yield self.drawn(View(inputs[-1], follows=True, problem=str(error)))
+
+        return handler
+
+    def drawn(self, view: View) -> tuple[Any, ...]:
+        """A view as updates of the chat's components; what is None stays as it is."""
+        if view.problem:
+            gr.Warning(view.problem)
+        parts: list[Any] = [view.messages, view.sidebar, view.phase, view.meter, view.toast]
+        around: list[Any] = [view.tab, view.tab.mode, view.attached, view.editing]
+        if view.follows:
+            around = [None] * len(around)
+        else:
+            self.desk.note(view.tab)
+        box: dict[str, Any] = {}
+        if view.box is not None:
+            box["value"] = {"text": view.box, "files": []}
+        if view.running is not None:
+            box.update(submit_btn=not view.running, stop_btn=view.running)
+        shown = [gr.skip() if part is None else part for part in (*around, *parts)]
+        return (*shown, gr.update(**box) if box else gr.skip())
+
     def wire_chat(self) -> None:
         outputs = [
-            self.tab, self.chatbot, self.conversations, self.phase, self.attached, self.meter, self.box,
-            self.editing, self.toast, self.mode,
+            self.tab, self.mode, self.attached, self.editing, self.chatbot, self.conversations, self.phase, self.meter,
+            self.toast, self.box,
         ]  # fmt: skip
         desk = self.desk
 
-        async def draw(views: AsyncIterator[View], tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            try:
-                async for view in views:
-                    yield drawn(view)
-            except PROBLEMS as error:
-                yield drawn(View(tab, problem=str(error)))
-
         async def load(request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
             tab = Tab(request.session_hash or "", current_user(request.request))
-            async for parts in draw(desk.open(tab, request.query_params.get("c")), tab):
-                yield parts
+            async for view in desk.open(tab, request.query_params.get("c")):
+                yield self.drawn(view)
 
-        async def send(value: dict[str, Any], tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            files = [Path(file) for file in value.get("files") or ()]
-            async for parts in draw(desk.ask(tab, value.get("text") or "", files), tab):
-                yield parts
-
-        async def take(value: dict[str, Any], tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            async for parts in draw(desk.take(tab, [Path(file) for file in value.get("files") or ()]), tab):
-                yield parts
-
-        async def act(text: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            async for parts in draw(desk.act(tab, json.loads(text)), tab):
-                yield parts
-
-        async def begin(tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            async for parts in draw(desk.open(tab, None), tab):
-                yield parts
-
-        async def choose(mode: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            async for parts in draw(desk.act(tab, {"action": "mode", "id": mode}), tab):
-                yield parts
-
-        async def hide(tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            async for parts in draw(desk.act(tab, {"action": "incognito"}), tab):
-                yield parts
+        send = self.following(lambda value, tab: desk.ask(tab, value.get("text") or "", paths(value)))
+        take = self.following(lambda value, tab: desk.take(tab, paths(value)))
+        act = self.following(lambda text, tab: desk.act(tab, json.loads(text)))
+        begin = self.following(lambda tab: desk.open(tab, None))
+        hide = self.following(lambda tab: desk.act(tab, {"action": "incognito"}))
+        choose = self.following(lambda mode, tab: desk.act(tab, {"action": "mode", "id": mode}))
 
         def passage(text: str, tab: Tab) -> str:
             return complained(lambda: desk.passage(tab, json.loads(text)))
@@ -355,11 +359,13 @@ class Page:
                     tab, documents=(*tab.documents, *(d.id for d in stored if d.id not in tab.documents))
                 )
                 view = self.desk.around_the_box(new)
+                self.desk.note(new)
                 yield view.tab, view.attached, view.meter, lines, library.shelf(new), None
 
         def act(text: str, tab: Tab) -> tuple[Any, ...]:
             tab, opened = complained(lambda: library.act(tab, json.loads(text)), (tab, None))
             view = self.desk.around_the_box(tab)
+            self.desk.note(tab)
             shown = gr.skip() if opened is None else opened
             go_there = gr.Tabs(selected="upload") if opened else gr.skip()
             return view.tab, view.attached, view.meter, library.shelf(tab), shown, go_there
@@ -509,23 +515,9 @@ class Page:
         self.refresh.click(again, None, None, **quiet()).then(state, None, state_parts, **quiet())
 
 
-def drawn(view: View) -> tuple[Any, ...]:
-    """A view as updates of the chat's components; what is None stays as it is."""
-    if view.problem:
-        gr.Warning(view.problem)
-
-    def part(value: Any) -> Any:
-        return gr.skip() if value is None else value
-
-    box: dict[str, Any] = {}
-    if view.box is not None:
-        box["value"] = {"text": view.box, "files": []}
-    if view.running is not None:
-        box.update(submit_btn=not view.running, stop_btn=view.running)
-    return (
-        view.tab, part(view.messages), part(view.sidebar), part(view.phase), part(view.attached), part(view.meter),
-        gr.update(**box) if box else gr.skip(), part(view.editing), part(view.toast), view.tab.mode,
-    )  # fmt: skip
+def paths(value: dict[str, Any]) -> list[Path]:
+    """The files in the message box."""
+    return [Path(file) for file in value.get("files") or ()]
 
 
 @contextlib.contextmanager
@@ -586,34 +578,6 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
     return app, desk, control
 
 
-class Server(uvicorn.Server):
-    """Opens ``page`` in the browser once it answers; ends at Ctrl-C, SIGTERM and, on Windows, Ctrl-Break. (uvicorn raises
-    the signal once more afterwards, which would cut our own end short.)"""
-
-    def __init__(self, config: uvicorn.Config, page: str | None) -> None:
-        super().__init__(config)
-        self.page = page
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and self.page:
-            threading.Thread(target=webbrowser.open, args=(self.page,), daemon=True).start()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        asked_to_end = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
-        before = {number: signal.signal(number, self.handle_exit) for number in asked_to_end}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # open tabs are cut off: no news
-        await super().shutdown(sockets)
-
-
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     """Run until Ctrl-C or SIGTERM; then stop the answers in the making, keep what they have, and leave."""
     engine = RLMEngine(settings, data_dir=arguments.data)
@@ -656,19 +620,6 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
             os._exit(0)
 
 
-def access_of(settings: Settings, arguments: argparse.Namespace) -> Access:
-    """Who may come in: this computer, or with ``--lan`` whoever on the home network knows the password."""
-    if arguments.lan:
-        return Access.home_network(
-            arguments.data, port=settings.server.port, password=os.environ.get("RLM_PASSWORD")
-        )
-    if settings.server.host not in ("127.0.0.1", "localhost", "::1"):
-        raise LocalRLMError(
-            f"'{settings.server.host}' would open LocalRLM to others without a password. Use --lan instead of --host."
-        )
-    return Access.loopback(host=settings.server.host, port=settings.server.port)
-
-
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="app.py", description="LocalRLM: ask about documents of any length, offline."
@@ -691,35 +642,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     return parser.parse_args(arguments)
-
-
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """Defaults < file < environment < command line. The file is written at the first start."""
-    given = {
-        "backend": arguments.backend,
-        "base_url": arguments.base_url,
-        "models": dict.fromkeys(("fast", "tools", "quality"), arguments.model) if arguments.model else None,
-        "server": {k: v for k, v in (("host", arguments.host), ("port", arguments.port)) if v is not None}
-        or None,
-    }
-    if not arguments.config.exists():
-        Settings().save(arguments.config)
-    return Settings.load(arguments.config, **given)
-
-
-def free(settings: Settings, lan: bool) -> None:
-    """Raises LocalRLMError naming the port when another program has it."""
-    host = "0.0.0.0" if lan else settings.server.host
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, settings.server.port))
-        except OSError as error:
-            raise LocalRLMError(
-                f"Port {settings.server.port} cannot be used ({error.strerror}). Another program, or another LocalRLM, "
-                f"may have it: choose a free one with --port {settings.server.port + 1}."
-            ) from None
 
 
 def main() -> int:

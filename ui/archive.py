@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from rlm_core.events import Event, PhaseEvent, TokenEvent
 from rlm_core.trace import parse_trace
-from ui.desk import Desk, NotYours, Tab
+from ui.desk import Desk
 from ui.html import block, esc
+from ui.tab import NotYours, Tab
 from ui.trace_table import frame
 from ui.trace_view import timeline, totals, tree
 from ui.words import ago, shortened

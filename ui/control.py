@@ -18,11 +18,11 @@ from rlm_core.paths import PROJECT
 from rlm_core.security import Access
 from rlm_core.settings import Settings
 from ui import gpu
-from ui.desk import Tab
 from ui.html import block, esc, notice
 from ui.models_view import backend_line, model_table, pulling, short_status, store_line
 from ui.models_view import gpu as gpu_line
 from ui.settings_form import change, problem
+from ui.tab import Tab
 from ui.welcome import Readiness, welcome
 from ui.words import count
 

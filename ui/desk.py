@@ -11,79 +11,35 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from memory_store import ROOT
-from memory_store.errors import StoreError
 from memory_store.records import Conversation, Document, Message
-from rlm_core.backends.base import ChatMessage as ChatTurn
 from rlm_core.engine import RLMEngine
-from rlm_core.errors import LocalRLMError
-from rlm_core.events import Event, PhaseEvent, TokenEvent
 from rlm_core.jobs import ConversationBusy, Job, Jobs
 from rlm_core.paths import PROJECT
 from rlm_core.run import new_id
 from rlm_core.settings import Mode, StrategyName
 from rlm_core.tokens import base_estimate
 from ui.answer_text import citations_of
-from ui.chat_view import NEWEST, AnswerState, ChatMessage, Row, answer, conversation, unstored
+from ui.chat_view import NEWEST, AnswerState, ChatMessage, Row, conversation
 from ui.documents_view import attached
-from ui.html import block, do, esc
+from ui.growing import first_frame, frames, history_of, phase_line, without_store
+from ui.html import block, do
 from ui.meter import MODES, Load, meter
 from ui.passage_view import passage_panel
 from ui.sidebar import conversation_list, search_results, undo_bar
 from ui.steps import steps_html
+from ui.tab import PROBLEMS, NotYours, Tab, View
 from ui.welcome import sample_question
 
 log = logging.getLogger(__name__)
 
-FRAME = 0.055
-"""Seconds between two pictures of a growing answer (about 18 a second)."""
 UNDO_SECONDS = 8.0
 SAMPLES = PROJECT / "sample_docs"
 KEPT_STEPS = 300
-PROBLEMS = (LocalRLMError, StoreError, OSError)
-"""What a person can do something about; its text is for them."""
-
-
-class NotYours(LocalRLMError):
-    """There is no such thing, or it belongs to somebody else."""
-
-
-@dataclass(frozen=True)
-class Tab:
-    """One browser tab: who looks, at which conversation, with which documents, in which mode. ``taken`` are the files in
-    the message box that are stored already. ``incognito``: this conversation is kept nowhere but in this tab."""
-
-    session: str
-    user: str
-    conversation_id: str | None = None
-    documents: tuple[str, ...] = ()
-    editing: str | None = None
-    mode: str = "auto"
-    limit: int = NEWEST
-    taken: tuple[str, ...] = ()
-    incognito: bool = False
-
-
-@dataclass(frozen=True)
-class View:
-    """What changes on the page. None leaves a part as it is."""
-
-    tab: Tab
-    messages: list[ChatMessage] | None = None
-    sidebar: str | None = None
-    phase: str | None = None
-    attached: str | None = None
-    meter: str | None = None
-    running: bool | None = None
-    box: str | None = None
-    editing: str | None = None
-    toast: str | None = None
-    problem: str | None = None
 
 
 class Desk:
@@ -95,6 +51,7 @@ class Desk:
         self._claims: dict[str, object] = {}
         self._steps: OrderedDict[str, str] = OrderedDict()
         self._bin: dict[str, asyncio.Task[None]] = {}
+        self._tabs: dict[str, Tab] = {}
         self._unstored: dict[str, list[Job]] = {}
 
     # what is there
@@ -131,7 +88,7 @@ class Desk:
         return [item for item in found if item is not None and item.user == user]
 
     def sidebar(self, tab: Tab) -> str:
-        running = {job.conversation_id for job in self.jobs.active}
+        running = {job.conversation_id for job in self.jobs.active if job.conversation_id is not None}
         return conversation_list(self.conversations(tab.user), tab.conversation_id, running=running)
 
     def load(self, tab: Tab) -> Load:
@@ -243,7 +200,7 @@ class Desk:
         for path in files:
             if str(path) in tab.taken:
                 continue
-            yield View(tab, phase=_phase(f"reading {path.name}", time.time()))
+            yield View(tab, phase=phase_line(f"reading {path.name}", time.time()))
             tab = replace(tab, taken=(*tab.taken, str(path)))
             try:
                 document = await asyncio.to_thread(
@@ -259,7 +216,7 @@ class Desk:
         """Store the files, ask the question, follow the answer."""
         question = text.strip()
         claim = self._claim(tab)
-        yield View(tab, box="", phase=_phase("starting", time.time()))
+        yield View(tab, box="", phase=phase_line("starting", time.time()))
         async for view in self.take(tab, files):
             tab = view.tab
             if view.problem:
@@ -389,9 +346,14 @@ class Desk:
     def detach(self, tab: Tab, document_id: str) -> Tab:
         return replace(tab, documents=tuple(item for item in tab.documents if item != document_id))
 
+    def note(self, tab: Tab) -> None:
+        """Remember how a tab stands now, for whoever is still following an answer in it."""
+        self._tabs[tab.session] = tab
+
     def leave(self, session: str) -> None:
         """The tab was closed. Its answer goes on, unless it is kept nowhere but here."""
         self._claims.pop(session, None)
+        self._tabs.pop(session, None)
         for job in self._unstored.pop(session, []):
             job.cancel()
 
@@ -442,7 +404,7 @@ class Desk:
             job = await self.jobs.start(
                 question,
                 documents=documents,
-                history=_history(said)[-self.engine.settings.memory.working_messages :],
+                history=history_of(said)[-self.engine.settings.memory.working_messages :],
                 incognito=True,
                 mode=mode,
                 strategy=strategy,
@@ -469,22 +431,21 @@ class Desk:
             return
         saved = self._messages(tab, growing=job.message_id)
         around = self.around_the_box(tab)
-        yield replace(around, messages=[*saved, *_growing(job, "")], sidebar=self.sidebar(tab), running=True)
-        seen, steps, drawn = 0, "", -1
-        while not (job.done and seen == len(job.events)):
-            fresh = await _news(job, seen)
+        frame = first_frame(job)
+        yield replace(
+            around,
+            messages=[*saved, *frame.messages],
+            phase=frame.phase,
+            sidebar=self.sidebar(tab),
+            running=True,
+        )
+        async for picture in frames(job):
             if self._claims.get(tab.session) is not claim:
                 return
-            if not fresh:
-                continue
-            await asyncio.sleep(FRAME)
-            seen = len(job.events)
-            worth = sum(not isinstance(event, TokenEvent | PhaseEvent) for event in job.events)
-            if worth != drawn:
-                drawn, steps = worth, steps_html(job.events, job.message_id, live=True)
-            phase = _phase(_doing(job.events), job.started_at)
-            yield View(tab, messages=[*saved, *_growing(job, steps)], phase=phase, running=True)
-        yield self.picture(tab)
+            if picture is not None:
+                messages = [*saved, *picture.messages]
+                yield View(tab, True, messages=messages, phase=picture.phase, running=True)
+        yield replace(self.picture(self._tabs.get(tab.session, tab)), follows=True)
 
     def _running(self, tab: Tab) -> Job | None:
         """The answer in the making that the tab shows."""
@@ -496,7 +457,7 @@ class Desk:
         """The conversation as it is; the answer ``growing`` is left out."""
         if tab.incognito:
             said = self._unstored.get(tab.session, [])
-            return [part for job in said for part in _not_stored(job, grows=job.message_id == growing)]
+            return [part for job in said for part in without_store(job, grows=job.message_id == growing)]
         return conversation(self._rows(tab), self._saved_steps, limit=tab.limit, growing=growing)
 
     def _rows(self, tab: Tab) -> list[Row]:
@@ -573,53 +534,3 @@ def _way(mode: str) -> tuple[Mode, StrategyName | None]:
     if mode == "direct":
         return "direct", None
     return ("recursive", None) if mode == "recursive" else ("auto", None)
-
-
-def _state(job: Job) -> AnswerState:
-    return AnswerState.live(job.message_id, job.events)
-
-
-def _growing(job: Job, steps: str) -> list[ChatMessage]:
-    return answer(_state(job), steps)
-
-
-def _not_stored(job: Job, *, grows: bool) -> list[ChatMessage]:
-    if grows:
-        return unstored(job.turn.message, None)
-    return unstored(job.turn.message, _state(job), steps_html(job.events, job.message_id, live=False))
-
-
-def _history(said: Sequence[Job]) -> list[ChatTurn]:
-    """What was said in a conversation that is not stored."""
-    pairs = ((ChatTurn("user", job.turn.message), ChatTurn("assistant", _state(job).text)) for job in said)
-    return [message for pair in pairs for message in pair if message.content.strip()]
-
-
-def _doing(events: Sequence[Event]) -> str:
-    """The last phase; once the answer's text comes, that it is being written."""
-    for event in reversed(events):
-        if isinstance(event, TokenEvent):
-            return "writing"
-        if isinstance(event, PhaseEvent):
-            return event.text
-    return "starting"
-
-
-def _phase(text: str, since: float) -> str:
-    clock = f'<span class="elapsed since-{since * 1000:.0f}"></span>'
-    return block(f'<div class="phase" role="status"><span class="spinner"></span>{esc(text)} {clock}</div>')
-
-
-async def _news(job: Job, seen: int) -> bool:
-    """True as soon as there are events after number ``seen``; False after a second without any."""
-
-    async def first() -> bool:
-        async with aclosing(job.follow(seen)) as stream:
-            async for _ in stream:
-                return True
-        return False
-
-    try:
-        return await asyncio.wait_for(first(), 1.0)
-    except TimeoutError:
-        return False

@@ -10,8 +10,8 @@ from typing import Any
 
 from memory_store.records import Document
 from rlm_core.engine import RLMEngine
-from ui.desk import PROBLEMS, NotYours, Tab
 from ui.documents_view import Upload, found, inside, shelf, uploads
+from ui.tab import PROBLEMS, NotYours, Tab
 
 FRAME = 0.1
 SHOWN = 12
@@ -43,15 +43,7 @@ class Library:
         yield uploads(items), stored
         for index, path in enumerate(files):
             progress: list[tuple[str, float]] = [("reading", 0.0)]
-            work = asyncio.create_task(
-                asyncio.to_thread(
-                    self.engine.store.add_document,
-                    path.name,
-                    path,
-                    user=tab.user,
-                    progress=lambda stage, share, seen=progress: seen.append((stage, share)),
-                )
-            )
+            work = asyncio.create_task(asyncio.to_thread(self._store, path, tab.user, progress))
             while not work.done():
                 stage, share = progress[-1]
                 items[index] = replace(items[index], stage=stage, fraction=share)
@@ -66,10 +58,16 @@ class Library:
                 stored.append(document)
             yield uploads(items), stored
 
+    def _store(self, path: Path, user: str, progress: list[tuple[str, float]]) -> Document:
+        def note(stage: str, share: float) -> None:
+            progress.append((stage, share))
+
+        return self.engine.store.add_document(path.name, path, user=user, progress=note)
+
     def act(self, tab: Tab, message: dict[str, Any]) -> tuple[Tab, str | None]:
         """What a button says. Returns the tab and what is shown of a document's inside (None: as it was).
 
-        Raises one of :data:`ui.desk.PROBLEMS`.
+        Raises one of :data:`ui.tab.PROBLEMS`.
         """
         action, item = str(message.get("action", "")), str(message.get("id", ""))
         if action == "close":

@@ -13,8 +13,9 @@ from starlette.background import BackgroundTask
 
 from rlm_core.events import Event, to_json
 from rlm_core.security import Access, current_user
-from ui.desk import Desk, NotYours
+from ui.desk import Desk
 from ui.exports import as_json, as_markdown, file_name
+from ui.tab import NotYours
 from ui.trace_table import as_csv
 from ui.visualizer import as_visualizer_log
 

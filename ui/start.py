@@ -1,0 +1,89 @@
+"""From the command line to a running server: which settings hold, who may come in, whether the port is free, how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import webbrowser
+from collections.abc import Iterator
+
+import uvicorn
+
+from rlm_core.errors import LocalRLMError
+from rlm_core.security import Access
+from rlm_core.settings import Settings
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Defaults < file < environment < command line. The file is written at the first start."""
+    given = {
+        "backend": arguments.backend,
+        "base_url": arguments.base_url,
+        "models": dict.fromkeys(("fast", "tools", "quality"), arguments.model) if arguments.model else None,
+        "server": {k: v for k, v in (("host", arguments.host), ("port", arguments.port)) if v is not None}
+        or None,
+    }
+    if not arguments.config.exists():
+        Settings().save(arguments.config)
+    return Settings.load(arguments.config, **given)
+
+
+def access_of(settings: Settings, arguments: argparse.Namespace) -> Access:
+    """Who may come in: this computer, or with ``--lan`` whoever on the home network knows the password."""
+    if arguments.lan:
+        return Access.home_network(
+            arguments.data, port=settings.server.port, password=os.environ.get("RLM_PASSWORD")
+        )
+    if settings.server.host not in ("127.0.0.1", "localhost", "::1"):
+        raise LocalRLMError(
+            f"'{settings.server.host}' would open LocalRLM to others without a password. Use --lan instead of --host."
+        )
+    return Access.loopback(host=settings.server.host, port=settings.server.port)
+
+
+def free(settings: Settings, lan: bool) -> None:
+    """Raises LocalRLMError naming the port when another program has it."""
+    host = "0.0.0.0" if lan else settings.server.host
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, settings.server.port))
+        except OSError as error:
+            raise LocalRLMError(
+                f"Port {settings.server.port} cannot be used ({error.strerror}). Another program, or another LocalRLM, "
+                f"may have it: choose a free one with --port {settings.server.port + 1}."
+            ) from None
+
+
+class Server(uvicorn.Server):
+    """Opens ``page`` in the browser once it answers; ends at Ctrl-C, SIGTERM and, on Windows, Ctrl-Break. (uvicorn raises
+    the signal once more afterwards, which would cut our own end short.)"""
+
+    def __init__(self, config: uvicorn.Config, page: str | None) -> None:
+        super().__init__(config)
+        self.page = page
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.page:
+            threading.Thread(target=webbrowser.open, args=(self.page,), daemon=True).start()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        asked_to_end = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
+        before = {number: signal.signal(number, self.handle_exit) for number in asked_to_end}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # open tabs are cut off: no news
+        await super().shutdown(sockets)
