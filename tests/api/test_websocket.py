@@ -43,7 +43,7 @@ def test_cancel_stops_the_answer_and_keeps_what_is_there(app: RunningApp) -> Non
 
 
 def test_a_second_connection_takes_over_where_the_first_was_lost(app: RunningApp) -> None:
-    with connect(app.ws_url) as socket:
+    with connect(app.ws_url, close_timeout=0.1) as socket:
         socket.send(json.dumps({"message": "HOLD it"}))
         message_id = until(socket, "token")[-1]["message_id"]
     with connect(app.ws_url) as socket:
