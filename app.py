@@ -440,6 +440,9 @@ class Page:
             placeholder = gr.update(placeholder=now.welcome)
             return now.brand, now.backend, now.models, gr.skip(), gr.skip(), placeholder, *roles
 
+        def values() -> list[Any]:
+            return [value_of(control.engine.settings, name) for name in self.fields]
+
         async def rest(tab: Tab) -> tuple[Any, ...]:
             return (
                 await control.gpu(),
@@ -484,6 +487,7 @@ class Page:
             with complaining():
                 await control.look_again()
 
+        self.settings_tab.select(values, None, list(self.fields.values()), **quiet())
         rest_parts = [self.gpu, self.store, self.lan, self.sandbox]
         clock = gr.Timer(4, active=False)
         self.blocks.load(state, None, state_parts, **quiet())

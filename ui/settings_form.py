@@ -43,7 +43,7 @@ FORM = (
                 (("Auto", "auto"), ("Ollama", "ollama"), ("OpenAI-compatible server", "openai"), ("Built in", "embedded")),
             ),
             Field("base_url", "Address", "Of the model server, such as http://127.0.0.1:11434. Empty: its usual address.", "text"),
-            Field("api_key", "API key", "Only for servers that ask for one. It is kept in the settings file.", "secret"),
+            Field("api_key", "API key", "Only for servers that ask for one; it is not shown again. A single - removes it.", "secret"),
         ),
     ),
     Group(
@@ -117,20 +117,27 @@ _WHOLE = {
 
 
 def value_of(settings: Settings, name: str) -> Any:
-    """The value of a field as the form shows it."""
+    """The value of a field as the form shows it. A secret never reaches the page."""
+    if FIELDS[name].kind == "secret":
+        return ""
     value: Any = settings
     for part in name.split("."):
         value = getattr(value, part)
-    return "" if value is None and FIELDS[name].kind in ("text", "secret") else value
+    return "" if value is None and FIELDS[name].kind == "text" else value
 
 
 def change(settings: Settings, name: str, value: Any) -> Settings:
-    """The settings with one field changed. An empty field means None where the setting allows it.
+    """The settings with one field changed. An empty field means None where the setting allows it; an empty secret stays as
+    it is, and a single - removes it.
 
     Raises :class:`SettingsError`.
     """
     if isinstance(value, str):
         value = value.strip() or None
+    if FIELDS[name].kind == "secret":
+        if value is None:
+            return settings
+        value = None if value == "-" else value
     if isinstance(value, float) and value.is_integer() and name in _WHOLE:
         value = int(value)
     update: Mapping[str, Any] = {name.split(".")[-1]: value}

@@ -59,6 +59,9 @@ def test_a_setting_is_saved_and_a_bad_value_is_refused_at_its_field(
     expect(window).not_to_contain_text("Not saved")
     stored = json.loads((app.folder.parent / "data.json").read_text(encoding="utf-8"))
     assert stored["num_ctx"] == 6144
+    visitor.reload()
+    visitor.go("Settings")
+    expect(window.locator("input")).to_have_value("6144")
     window.locator("input").fill("8192")
     window.locator("input").press("Enter")
 

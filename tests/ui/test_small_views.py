@@ -103,6 +103,14 @@ def test_a_field_that_is_emptied_means_none_and_a_bad_value_names_the_field() ->
         change(Settings(), "limits.max_depth", 99)
 
 
+def test_a_secret_is_never_shown_and_an_empty_field_leaves_it() -> None:
+    known = Settings(api_key="sk-very-secret")
+    assert value_of(known, "api_key") == ""
+    assert change(known, "api_key", "").api_key == "sk-very-secret"
+    assert change(known, "api_key", "new").api_key == "new"
+    assert change(known, "api_key", "-").api_key is None
+
+
 def test_a_conversation_is_exported_with_its_sources() -> None:
     citation = {"number": 1, "document": "a.md", "start": 0, "end": 3, "text": "abc", "place": "line 1"}
     path = [message("user", "Why?"), message("assistant", "So [1].", citations=[citation])]
