@@ -45,7 +45,7 @@ _STEPS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _FILES = re.compile(
-    r"\b\w[\w -]*\.(?:pdf|docx?|xlsx?|csv|tsv|pptx?|txt|md|html?|epub|json|log|eml)\b|"
+    r"\b\w[\w -]{0,60}\.(?:pdf|docx?|xlsx?|csv|tsv|pptx?|txt|md|html?|epub|json|log|eml)\b|"
     r"\b(?:the|this|these|my|attached|uploaded) (?:document|file|report|text|book|table|spreadsheet|log|notes)s?\b|\b(?:datei|dokument)\w*\b",
     re.IGNORECASE,
 )

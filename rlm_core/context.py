@@ -8,7 +8,8 @@ and offsets inside it.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -139,9 +140,18 @@ class Context:
         return Piece(start, end, self.text[start:end], score, heading)
 
     def search(self, query: str, k: int) -> list[Piece]:
-        """The ``k`` passages that fit ``query`` best by keywords, best first."""
-        hits = self._index.search(query, k)
-        return [self.piece(hit.start, hit.end, hit.score) for hit in hits if self.source(hit.start, hit.end)]
+        """The ``k`` passages that fit ``query`` best by keywords, best first. A passage at the border of two documents
+        gives a piece of each, first that with more of the words."""
+        words = set(re.findall(r"\w+", query.lower()))
+        found: list[Piece] = []
+        for hit in self._index.search(query, k):
+            pieces = [
+                self.piece(max(hit.start, part.start), min(hit.end, part.end), hit.score)
+                for part in self._parts_within(hit.start, hit.end)
+            ]
+            pieces.sort(key=lambda piece: -sum(word in piece.text.lower() for word in words))
+            found += [piece for piece in pieces if piece.text.strip()]
+        return found
 
     def at(self, document_id: str, start: int, end: int, score: float = 0.0) -> Piece | None:
         """The piece for offsets inside a stored document; None when that document is not part of the context."""
@@ -149,6 +159,12 @@ class Context:
             if part.material.document_id == document_id:
                 return self.piece(part.start + start, part.start + end, score)
         return None
+
+    def _parts_within(self, start: int, end: int) -> Sequence[Part]:
+        """The documents that a stretch of the context touches: it may begin in a heading and end in the next document."""
+        first = max(0, bisect_right(self._starts, start) - 1)
+        last = bisect_left(self._starts, end)
+        return [part for part in self.parts[first:last] if part.end > start]
 
     @cached_property
     def _index(self) -> PassageIndex:

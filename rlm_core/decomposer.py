@@ -129,6 +129,8 @@ def _task(item: Any, number: int) -> PlannedTask:
     if not isinstance(text, str) or not text.strip():
         raise PlanError(f"sub-task {number} has no input.")
     depends = item.get("depends_on") or []
+    if not isinstance(depends, list):
+        raise PlanError(f"sub-task {number} needs a list of whole numbers in depends_on.")
     try:
         return PlannedTask(int(item.get("id", number)), kind, text, tuple(int(other) for other in depends))
     except (TypeError, ValueError):

@@ -103,7 +103,7 @@ def read_trace(path: Path) -> list[Event]:
     A half-written last line (the app was killed) is left out. Raises FileNotFoundError, and ValueError naming the
     line when the file is not a trace.
     """
-    return parse_trace(path.read_text(encoding="utf-8").splitlines())
+    return parse_trace(path.read_text(encoding="utf-8").split("\n"))  # splitlines() also splits inside texts
 
 
 def parse_trace(lines: Iterable[str]) -> list[Event]:
