@@ -16,6 +16,8 @@ from memory_store.messages import neighbours_of
 from memory_store.moments import Moment, epoch
 from memory_store.records import Passage, Recall
 
+_MESSAGES = "SELECT m.seq FROM messages m JOIN conversations c ON c.id = m.conversation_id"
+_BEST = 1000
 DEPTH = 100  # entries of each ranking that take part in the fusion
 WEIGHTS = "1.0, 0.4, 0.2, 0.3, 1.0"  # of a message's text, what came before and after, date, speaker
 
@@ -145,10 +147,19 @@ def _messages_by_words(sql: sqlite3.Connection, query: str, scope: Scope) -> lis
     expression = match_any(query)
     if expression is None:
         return []
+    # Looking up the owner of every match is what takes time: first only of the best ones, which are usually enough.
+    best = sql.execute(
+        f"SELECT rowid FROM message_words WHERE message_words MATCH ? ORDER BY bm25(message_words, {WEIGHTS}) LIMIT ?",
+        (expression, _BEST),
+    ).fetchall()
+    order = {int(row["rowid"]): rank for rank, row in enumerate(best)}
+    numbers = ", ".join(map(str, order))
+    rows = sql.execute(f"{_MESSAGES} WHERE m.seq IN ({numbers}) AND {scope.condition}", scope.values)
+    found = sorted((int(row["seq"]) for row in rows), key=order.__getitem__)[:DEPTH]
+    if len(found) == DEPTH or len(best) < _BEST:
+        return found
     rows = sql.execute(
-        f"""SELECT m.seq FROM message_words w JOIN messages m ON m.seq = w.rowid
-            JOIN conversations c ON c.id = m.conversation_id
-            WHERE message_words MATCH ? AND {scope.condition}
+        f"""{_MESSAGES} JOIN message_words w ON w.rowid = m.seq WHERE message_words MATCH ? AND {scope.condition}
             ORDER BY bm25(message_words, {WEIGHTS}) LIMIT ?""",
         (expression, *scope.values, DEPTH),
     )

@@ -210,7 +210,7 @@ class MemoryStore:
         speaker: str | None = None,
         rankings: Rankings = OF_MESSAGES,
     ) -> list[Recall]:
-        """The `k` messages that have most to do with the query, best first.
+        """The `k` (at most 100) messages that have most to do with the query, best first.
 
         `exclude`: ids of messages that are in the prompt anyway. `neighbours`: how many messages before and after each
         hit to return with it. `since`, `until`: as in `add_message`. `speaker`: a role, or the name before the colon.
@@ -278,7 +278,7 @@ class MemoryStore:
         user: str = "local",
         rankings: Rankings = OF_PASSAGES,
     ) -> list[Passage]:
-        """The `k` passages that have most to do with the query, best first. `document_ids` None: all of the user's."""
+        """The `k` (at most 100) passages that have most to do with the query, best first. `document_ids` None: all of the user's."""
         scope = passage_scope(user, document_ids)
         nearest = self._indexer.nearest
         return search_passages(

@@ -64,7 +64,9 @@ def test_kills_at_random_moments_lose_nothing_and_recall_finds_everything(
             assert document is not None
             assert document.text == text
             assert item in {hit.document_id for hit in store.search_documents(text, k=3)}
-    with_text = [message for message in store.messages("chat") if message.text]  # the last kill may leave one empty
+    with_text = [
+        message for message in store.messages("chat") if message.text
+    ]  # the last kill may leave one empty
     assert store._indexer.index_holds() == (len(with_text), status.chunks)
 
 

@@ -94,6 +94,19 @@ def test_recall_can_be_narrowed_to_a_conversation(knowing_store: MemoryStore) ->
     assert {hit.conversation_id for hit in hits} == {"two"}
 
 
+def test_a_weak_match_is_found_in_its_conversation_however_many_better_ones_lie_elsewhere(
+    store: MemoryStore,
+) -> None:
+    with store._db.write():  # one transaction: this test is about ranking, not about fsync
+        for number in range(1100):
+            store.add_message("a", "user", "walrus", created_at=float(number) * 1e5)
+        weak = store.add_message("b", "user", "one walrus " + "and many other words " * 50)
+        store.add_message("c", "user", "walrus", user="bob")
+    assert [hit.message_id for hit in store.recall("walrus", conversation_id="b")] == [weak]
+    assert len(store.recall("walrus", k=200, user="bob")) == 1
+    assert len(store.recall("walrus", k=200)) == 100
+
+
 @pytest.mark.parametrize("embedded", [False, True])
 def test_time_and_speaker_narrow_recall(open_store: OpenStore, minilm: MiniLM, embedded: bool) -> None:
     store = open_store(embedder=minilm if embedded else None)
