@@ -273,6 +273,8 @@ def check_events(outcome: Outcome) -> None:
 def check_requests(server: ScriptedOllama) -> None:
     """What holds for every request of every trajectory."""
     assert server.silent_cuts == 0
+    assert server.largest_prompt <= server.window
+    assert len(set(server.loads)) == len({model for model, _ in server.loads}), "one window for each model"
     options: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
     conversations: dict[str, list[list[dict[str, str]]]] = defaultdict(list)
     for body in server.requests:
