@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import RestrictedPython
 
 from rlm_core.doors.schemas import ChatRequest
 from rlm_core.events import EVENT_TYPES
@@ -67,12 +68,10 @@ def test_paths_exist(page: Page) -> None:
 
 @cache
 def file_names() -> set[str]:
-    """The names of our modules: a document may speak of one without its folder."""
-    return {
-        file.name
-        for folder in ("rlm_core", "memory_store", "ui", "tests")
-        for file in (PROJECT / folder).rglob("*.py")
-    }
+    """The names of our modules and of RestrictedPython's: a document may speak of one without its folder."""
+    folders = [PROJECT / name for name in ("rlm_core", "memory_store", "ui", "tests")]
+    folders.append(Path(RestrictedPython.__file__).parent)
+    return {file.name for folder in folders for file in folder.rglob("*.py")}
 
 
 @cache
