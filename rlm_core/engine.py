@@ -9,40 +9,30 @@ terminals: they are views of the events it yields.
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rlm_core.asking import LoopThread, result_of
 from rlm_core.backends.base import Backend, ChatMessage
 from rlm_core.budget import Budget, BudgetExhausted, CancelToken
 from rlm_core.citations import cite
 from rlm_core.context import Context, Material, MaterialSource
-from rlm_core.errors import LocalRLMError
-from rlm_core.events import (
-    AnswerEvent,
-    CitationEvent,
-    DoneEvent,
-    ErrorEvent,
-    Event,
-    RouteEvent,
-    UsageEvent,
-)
-from rlm_core.journal import Journal
+from rlm_core.ending import conclude
+from rlm_core.events import Event, RouteEvent
 from rlm_core.parts import Parts
 from rlm_core.paths import DEFAULT_DATA
 from rlm_core.probe import Capabilities
 from rlm_core.question import Question, shorten
 from rlm_core.recall import recall
+from rlm_core.record import Record
 from rlm_core.recursion import CannotCode
 from rlm_core.repl import ReplError
 from rlm_core.results import Answer, Result, Route
 from rlm_core.run import Run, new_id
 from rlm_core.settings import Limits, Mode, Settings, StrategyName
-from rlm_core.trace import TraceWriter, read_trace, trace_path
+from rlm_core.trace import read_trace, trace_path
 from rlm_core.turns import Turn, accept
 
 if TYPE_CHECKING:
@@ -52,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MaterialSource", "RLMEngine", "Turn"]
 
-log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 MESSAGE_AS_MATERIAL_CHARS = 12_000
 MESSAGE_CHARS_PER_WINDOW_TOKEN = 1.5
@@ -121,51 +109,22 @@ class RLMEngine:
             budget = Budget(budget or self.settings.limits)
         run = Run(turn.answer_id, self.settings, budget, cancel or CancelToken(), model)
         work = asyncio.create_task(self._work(run, turn, mode, strategy or self.settings.strategy))
-        journal = Journal(self.store, turn) if turn.stored else None
-        trace = None if turn.incognito else TraceWriter(trace_path(self.data_dir, turn.answer_id))
-        finished = False
+        record = Record(turn, self.data_dir, self.store if turn.stored else None)
         try:
-            while not finished:
+            while not record.complete:
                 event = await run.events.get()
-                finished = await _keep(event, trace, journal)
+                await record.keep(event)
                 yield event
         finally:
-            if not finished:
+            if not record.complete:
                 run.cancel.cancel("Whoever asked went away.")
-                await asyncio.shield(_drain(run, trace, journal))
-            if trace is not None:
-                trace.close()
+                await asyncio.shield(record.keep_rest(run.events))
             await work
 
     async def _work(self, run: Run, turn: Turn, mode: Mode, strategy: StrategyName) -> None:
         """The answer, or what there is of it and why there is no more."""
-        task = asyncio.current_task()
-        assert task is not None
         question = Question(turn.message, Context(turn.materials), turn.history)
-        try:
-            with run.cancel.watching(task):
-                async with asyncio.timeout(run.budget.limits.max_seconds):
-                    answer = await self._answer(run, turn, question, mode, strategy)
-        except asyncio.CancelledError:
-            if not run.cancel.cancelled:
-                raise
-            task.uncancel()
-            answer = _partial(run, question, run.cancel.reason)
-        except (BudgetExhausted, TimeoutError) as error:
-            text = (
-                str(error)
-                or f"The time limit of {run.budget.limits.max_seconds:g} s for one message is reached."
-            )
-            answer = _partial(run, question, text)
-        except (LocalRLMError, ReplError) as error:
-            run.emit(ErrorEvent, code=_code(error), text=str(error))
-            answer = _partial(run, question, str(error))
-        except Exception:
-            log.exception("Message %s failed", run.message_id)
-            reason = "Something went wrong inside LocalRLM; the log has the details."
-            run.emit(ErrorEvent, code="internal", text=reason)
-            answer = _partial(run, question, reason)
-        _close(run, answer)
+        await conclude(run, question, self._answer(run, turn, question, mode, strategy))
 
     async def _answer(
         self, run: Run, turn: Turn, question: Question, mode: Mode, strategy: StrategyName
@@ -383,42 +342,3 @@ def _with_long_message_as_material(question: Question, window: int) -> Question:
         return question
     materials = [*(part.material for part in question.context.parts), Material("your message", question.text)]
     return replace(question, text=shorten(question.text, most // 4), context=Context(materials))
-
-
-def _partial(run: Run, question: Question, reason: str | None) -> Answer:
-    """The best there is."""
-    return replace(cite(run.draft.strip(), {}, question.context), partial=True, reason=reason)
-
-
-def _close(run: Run, answer: Answer) -> None:
-    for citation in answer.citations:
-        run.emit(CitationEvent, citation=citation)
-    run.emit(
-        AnswerEvent,
-        text=answer.text,
-        citations=answer.citations,
-        quotations=answer.quotations,
-        partial=answer.partial,
-        reason=answer.reason,
-    )
-    run.emit(UsageEvent, **asdict(run.budget.usage()))
-    run.emit(DoneEvent)
-
-
-async def _keep(event: Event, trace: TraceWriter | None, journal: Journal | None) -> bool:
-    """Write an event down; True after the last one."""
-    if trace is not None:
-        trace.write(event)
-    if journal is not None:
-        await journal.note(event)
-    return isinstance(event, DoneEvent)
-
-
-async def _drain(run: Run, trace: TraceWriter | None, journal: Journal | None) -> None:
-    while not await _keep(await run.events.get(), trace, journal):
-        pass
-
-
-def _code(error: Exception) -> str:
-    """``ModelMissing`` as ``model_missing``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()

@@ -1,0 +1,41 @@
+"""Every event of a message is written down before anybody sees it: in the trace, and in the growing answer."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlm_core.events import DoneEvent, Event
+from rlm_core.journal import Journal
+from rlm_core.trace import TraceWriter, trace_path
+from rlm_core.turns import Turn
+
+if TYPE_CHECKING:
+    from memory_store import MemoryStore
+
+
+class Record:
+    """The trace and the journal of one message. A question asked incognito has no trace, one that is not stored
+    (``store`` None) no journal."""
+
+    def __init__(self, turn: Turn, data_dir: Path, store: MemoryStore | None) -> None:
+        self.complete = False
+        self._journal = Journal(store, turn) if store is not None else None
+        self._trace = None if turn.incognito else TraceWriter(trace_path(data_dir, turn.answer_id))
+
+    async def keep(self, event: Event) -> None:
+        """Write one event down. After the last one the record is ``complete``."""
+        if self._trace is not None:
+            self._trace.write(event)
+        if self._journal is not None:
+            await self._journal.note(event)
+        if isinstance(event, DoneEvent):
+            self.complete = True
+            if self._trace is not None:
+                self._trace.close()
+
+    async def keep_rest(self, events: asyncio.Queue[Event]) -> None:
+        """Write down all that is still to come, for a message that nobody listens to any more."""
+        while not self.complete:
+            await self.keep(await events.get())
