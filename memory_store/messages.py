@@ -169,6 +169,12 @@ class Messages:
             )
             return [message_of(row) for row in rows]
 
+    def ids(self, conversation_id: str) -> list[str]:
+        """Of all messages of a conversation, every version of each."""
+        with self._db.read() as sql:
+            rows = sql.execute("SELECT id FROM messages WHERE conversation_id = ?", (conversation_id,))
+            return [str(row["id"]) for row in rows]
+
     def siblings(self, message_id: str) -> list[Message]:
         """All versions of this message, itself included, oldest first. Raises NotFound."""
         with self._db.read() as sql:

@@ -178,6 +178,10 @@ class MemoryStore:
         """The shown path, oldest first; empty for an unknown conversation."""
         return self._messages.path(conversation_id)
 
+    def message_ids(self, conversation_id: str) -> list[str]:
+        """The ids of all messages of a conversation, also of the versions that are not shown."""
+        return self._messages.ids(conversation_id)
+
     def siblings(self, message_id: str) -> list[Message]:
         """All versions of this message, itself included, oldest first. Raises NotFound."""
         return self._messages.siblings(message_id)

@@ -9,6 +9,7 @@ terminals: they are views of the events it yields.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from rlm_core.repl import ReplError
 from rlm_core.results import Answer, Result, Route
 from rlm_core.run import Run, new_id
 from rlm_core.settings import Limits, Mode, Settings, StrategyName
-from rlm_core.trace import read_trace, trace_path
+from rlm_core.trace import read_trace, trace_path, traces_dir
 from rlm_core.turns import Turn, accept
 
 if TYPE_CHECKING:
@@ -302,12 +303,16 @@ class RLMEngine:
         return read_trace(trace_path(self.data_dir, message_id))
 
     async def forget_conversation(self, conversation_id: str) -> None:
-        """Delete a conversation with its REPL and traces."""
+        """Delete a conversation with its REPL and the traces of all its answers."""
         await self._parts.forget_workspace(conversation_id)
-        messages = await asyncio.to_thread(self.store.messages, conversation_id)
-        for message in messages:
-            trace_path(self.data_dir, message.id).unlink(missing_ok=True)
+        for message_id in await asyncio.to_thread(self.store.message_ids, conversation_id):
+            trace_path(self.data_dir, message_id).unlink(missing_ok=True)
         await asyncio.to_thread(self.store.delete_conversation, conversation_id)
+
+    async def erase_everything(self) -> None:
+        """Delete all conversations, documents, memories and traces of all users."""
+        await asyncio.to_thread(self.store.erase_all)
+        await asyncio.to_thread(shutil.rmtree, traces_dir(self.data_dir), ignore_errors=True)
 
     async def close(self) -> None:
         """End workers, child processes and connections; close the store if this engine opened it."""

@@ -20,11 +20,16 @@ log = logging.getLogger(__name__)
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
+def traces_dir(data_dir: Path) -> Path:
+    """The folder of all traces."""
+    return data_dir / "traces"
+
+
 def trace_path(data_dir: Path, message_id: str) -> Path:
     """Where the trace of a message lies. Raises ValueError for an id that cannot be a file's name."""
     if not _SAFE_ID.fullmatch(message_id):
         raise ValueError(f"not a message id: {message_id!r}")
-    return data_dir / "traces" / f"{message_id}.jsonl"
+    return traces_dir(data_dir) / f"{message_id}.jsonl"
 
 
 class TraceWriter:

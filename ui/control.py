@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +123,7 @@ class Control:
         """Load, unload or delete a model, or erase everything, as a button says."""
         self._owner_only(tab)
         if action == "erase":
-            await asyncio.to_thread(self._erase_everything)
+            await self.engine.erase_everything()
             return
         backend, settings = await self.engine.backend(), self.engine.settings
         if action == "load":
@@ -194,10 +193,6 @@ class Control:
             except LocalRLMError as error:
                 self._sandbox = str(error)
         return block(f'<section><h3>Sandbox</h3><p class="quiet">{esc(self._sandbox)}</p></section>')
-
-    def _erase_everything(self) -> None:
-        self.engine.store.erase_all()
-        shutil.rmtree(self.engine.data_dir / "traces", ignore_errors=True)
 
     def home_network(self, tab: Tab) -> str:
         """How others on the home network come in; when they cannot, how to let them."""
