@@ -271,19 +271,24 @@ class PassageReader:
     # --- models below a billion parameters --------------------------------------------------------------------------
 
     async def _simply(self, run: Run, question: Question, everything: bool, parent: str | None) -> Answer:
-        """For a model that follows no more than one instruction: the best passages and the question in one call, or for
-        questions about everything, all parts and then their notes."""
+        """For a model that follows no more than one instruction: the best passages and the question in one call. It lists and
+        merges too badly for questions about everything; the user is told that most of the material was not read."""
+        run.emit(PhaseEvent, parent=parent, text="searching")
+        kept: dict[int, Piece] = {}
+        room = SMALL_MODEL_CHARS
+        for piece in await self.search(question.context, question.text, PASSAGES_FOUND):
+            room -= len(piece.text) + len(piece.heading) + 12
+            if kept and room < 0:
+                break
+            kept[len(kept) + 1] = piece
+        if kept:
+            if everything:
+                run.warn(
+                    "small_model",
+                    f"This model is too small to count or compare over a whole document: it read only the {len(kept)} passages "
+                    "that fit the question best. Use a model of a billion parameters or more for such questions.",
+                )
+            return await self._synthesizer.from_passages(run, question, kept, parent=parent)
         found = _Findings()
-        if not everything:
-            run.emit(PhaseEvent, parent=parent, text="searching")
-            kept: dict[int, Piece] = {}
-            room = SMALL_MODEL_CHARS
-            for piece in await self.search(question.context, question.text, PASSAGES_FOUND):
-                room -= len(piece.text) + len(piece.heading) + 12
-                if kept and room < 0:
-                    break
-                kept[len(kept) + 1] = piece
-            if kept:
-                return await self._synthesizer.from_passages(run, question, kept, parent=parent)
         await self._read_all(run, question, found, "", parent)
         return found.marked(await self._synthesizer.from_notes(run, question, found.notes, parent=parent))
