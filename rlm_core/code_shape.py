@@ -7,8 +7,11 @@ somebody meant to run.
 from __future__ import annotations
 
 import ast
+import logging
 import textwrap
 import warnings
+
+log = logging.getLogger(__name__)
 
 FINISHING = frozenset({"FINAL", "FINAL_VAR"})
 MOST_LINES = 400
@@ -125,6 +128,15 @@ class _Finish(ast.NodeVisitor):
 
 def _parsed(code: str) -> ast.Module | SyntaxError | None:
     """The syntax tree, or what is wrong; None for what Python cannot even try."""
+    for _ in range(5):
+        try:
+            return _parsed_once(code)
+        except SystemError:  # Python 3.11 when two threads parse at the same time (CPython issue 106905)
+            log.debug("parsing again", exc_info=True)
+    return None
+
+
+def _parsed_once(code: str) -> ast.Module | SyntaxError | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

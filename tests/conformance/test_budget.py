@@ -164,7 +164,7 @@ async def test_the_tokens_are_limited_over_the_whole_tree(tmp_path: Path) -> Non
 
 
 async def test_a_reply_cannot_be_longer_than_the_tokens_that_are_left(tmp_path: Path) -> None:
-    actor = Actor(direct="word " * 5_000)
+    actor = Actor(direct=" ".join(f"word{n}" for n in range(5_000)))
     async with Stage(actor, tmp_path, limits={"max_tokens": 1_000}) as stage:
         outcome = await stage.ask("Tell me everything.", mode="direct", strategy=None)
     assert outcome.usage.tokens_in + outcome.usage.tokens_out <= 1_000

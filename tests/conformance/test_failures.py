@@ -135,7 +135,9 @@ async def test_an_error_in_the_middle_of_a_stream_is_passed_on_in_words(tmp_path
 
 
 async def test_a_reply_that_fills_the_window_is_marked(tmp_path: Path) -> None:
-    async with Stage(Actor(direct="word " * 5_000), tmp_path, window=2048) as stage:
+    async with Stage(
+        Actor(direct=" ".join(f"word{n}" for n in range(5_000))), tmp_path, window=2048
+    ) as stage:
         outcome = await stage.ask("Tell me everything.", mode="direct", strategy=None)
     assert outcome.partial
     assert "window" in outcome.reason
