@@ -427,7 +427,7 @@ class Page:
     def wire_settings(self) -> None:
         control = self.control
         state_parts = [
-            self.brand, self.backend, self.models, self.start_ollama, self.stop_ollama, self.chatbot,
+            self.brand, self.backend, self.models, self.chatbot,
             *(self.fields[name] for name in MODEL_FIELDS),
         ]  # fmt: skip
 
@@ -438,7 +438,7 @@ class Page:
                 gr.update(choices=sorted({*now.names, value_of(settings, name)})) for name in MODEL_FIELDS
             ]
             placeholder = gr.update(placeholder=now.welcome)
-            return now.brand, now.backend, now.models, gr.skip(), gr.skip(), placeholder, *roles
+            return now.brand, now.backend, now.models, placeholder, *roles
 
         def values() -> list[Any]:
             return [value_of(control.engine.settings, name) for name in self.fields]
@@ -605,10 +605,14 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     )
     server = Server(config, page=None if arguments.no_browser else access.first_url)
     note = arguments.data / "app.json"
-    note.write_text(
-        json.dumps({"pid": os.getpid(), "url": access.url, "started_ollama": control.started_ollama}) + "\n",
-        encoding="utf-8",
-    )
+
+    def write_note(started_ollama: bool) -> None:
+        """For the scripts that stop everything."""
+        values = {"pid": os.getpid(), "url": access.url, "started_ollama": started_ollama}
+        note.write_text(json.dumps(values) + "\n", encoding="utf-8")
+
+    control.on_ollama = write_note
+    write_note(False)
     print(access.announcement(), flush=True)
     try:
         await server.serve()

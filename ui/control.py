@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class State:
 
 
 class Control:
-    """The settings of one engine and everything they are about. ``config`` is the settings file."""
+    """The settings of one engine and everything they are about. ``config`` is the settings file; ``on_ollama`` is told
+    when an Ollama of ours runs, and when it no longer does."""
 
     def __init__(self, engine: RLMEngine, access: Access, config: Path) -> None:
         self.engine = engine
@@ -51,10 +52,7 @@ class Control:
         self.config = config
         self._ollama: OllamaProcess | None = None
         self._sandbox: str | None = None
-
-    @property
-    def started_ollama(self) -> bool:
-        return self._ollama is not None and self._ollama.pid is not None
+        self.on_ollama: Callable[[bool], None] = lambda started: None
 
     async def save(self, tab: Tab, name: str, value: Any) -> str | None:
         """Change one setting, here and in the file; returns the sentence that refuses a bad value."""
@@ -155,6 +153,7 @@ class Control:
                 OllamaBackend(self._ollama_address()), self.engine.data_dir / "ollama.log"
             )
         status = await self._ollama.start()
+        self.on_ollama(self._ollama.pid is not None)
         await self.look_again()
         return status.sentence
 
@@ -162,6 +161,7 @@ class Control:
         self._owner_only(tab)
         if self._ollama is None or not await self._ollama.stop():
             raise BackendError("LocalRLM did not start Ollama, so it leaves it running.")
+        self.on_ollama(False)
         await self.look_again()
         return "Ollama is stopped."
 

@@ -89,6 +89,7 @@
       if (!leave) event.preventDefault();
       return;
     }
+    if (narrow() && event.target.closest("#new-chat, #incognito")) toggleSidebar(false);
     const button = event.target.closest(".do");
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target) || button) menu.open = false;
