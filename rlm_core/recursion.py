@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlm_core import prompts
@@ -24,16 +23,15 @@ from rlm_core.citations import cite
 from rlm_core.errors import LocalRLMError, PromptTooLong
 from rlm_core.events import CodeEvent, OutputEvent, PhaseEvent, TokenEvent, TurnStartedEvent
 from rlm_core.parsing import ParsedReply, parse_reply, without_thinking
-from rlm_core.question import Question, history_lines, shorten
+from rlm_core.question import Question, shorten
 from rlm_core.repl import CellResult
 from rlm_core.results import Answer
+from rlm_core.root_prompt import RootConversation, RootPrompts
 from rlm_core.run import Run
 from rlm_core.workspaces import Workspace
 
 REPLIES_WITHOUT_CODE = 3
 SAME_CODE_AT_MOST = 4
-HISTORY_CHARS = 2_000
-SMALLEST_VIEW = 300
 OUTPUTS_KEPT_CHARS = 400_000
 """How much printed output one message leaves in its trace; beyond it only what the model was shown."""
 NO_ANSWER_YET = 'answer["content"], answer["ready"] = "", False'
@@ -61,23 +59,6 @@ class CannotCode(LocalRLMError):
 
 
 @dataclass
-class RootConversation:
-    """Grows only at its end, so that the model server can reuse the prefix it has already read."""
-
-    messages: list[ChatMessage]
-    question: str
-    sent: int = 0
-
-    def add(self, reply: str, observation: str) -> None:
-        self.messages.append(ChatMessage("assistant", reply or "(empty reply)"))
-        self.messages.append(ChatMessage("user", observation))
-
-    def append_to_last(self, text: str) -> None:
-        """Only for the last message, which was not sent yet."""
-        self.messages[-1] = ChatMessage("user", f"{self.messages[-1].content}\n\n{text}")
-
-
-@dataclass
 class _State:
     """What a loop has seen so far."""
 
@@ -98,6 +79,7 @@ class ReplLoop:
 
     def __init__(self, calls: ModelCalls) -> None:
         self._calls = calls
+        self._prompts = RootPrompts(calls)
 
     async def answer(
         self,
@@ -116,7 +98,7 @@ class ReplLoop:
         replies in a row with nothing to run, and the errors of the backend.
         """
         state = _State()
-        conversation = await self._opening(run, question, workspace, depth)
+        conversation = await self._prompts.opening(run, question, workspace, depth)
         turns = run.budget.limits.max_iterations
         is_root = child == 0
         try:
@@ -127,14 +109,20 @@ class ReplLoop:
                 turn = run.emit(
                     TurnStartedEvent, parent=parent, depth=below, iteration=iteration, of=turns, child=child
                 )
-                conversation = await self._within_window(run, question, conversation, state)
+                conversation = await self._prompts.within_window(
+                    run,
+                    conversation,
+                    variables=state.variables,
+                    draft=state.draft,
+                    output=state.last_output,
+                )
                 reply = await self._ask(run, conversation, turn, is_root)
                 state.last_reply = without_thinking(reply).strip()
                 parsed = parse_reply(reply)
                 result = await self._act(run, workspace, parsed, question, state, turn, is_root)
                 if result.final is not None:
                     return await self._finished(run, question, result.final, turn, is_root)
-                view = await self._view(run, conversation, result.observation)
+                view = await self._prompts.view(run, conversation, result.observation)
                 left = turns - iteration
                 conversation.add(parsed.kept, view + _turns_left(left, turns))
                 if state.same_cells >= SAME_CODE_AT_MOST:
@@ -145,78 +133,6 @@ class ReplLoop:
             return await self._best(run, question, conversation, state, str(error), is_root)
         reason = f"The limit of {turns} turns is reached."
         return await self._best(run, question, conversation, state, reason, is_root)
-
-    # --- the prompt -------------------------------------------------------------------------------------------------
-
-    async def _opening(
-        self, run: Run, question: Question, workspace: Workspace, depth: int
-    ) -> RootConversation:
-        assignment = await self._calls.assign(run, "tools")
-        asks = depth >= 1
-        sizes = prompts.LoopSizes(
-            window=assignment.window,
-            output_chars=min(
-                run.settings.repl.output_chars, self._calls.estimator.chars(assignment.window // 5)
-            ),
-            prompt_chars=await self._calls.prompt_chars(run, "fast") if asks else 0,
-            calls_left=run.budget.calls_left,
-        )
-        tables = [
-            f"{table.name}({', '.join(column for column, _ in table.columns)})"
-            for table in question.context.tables
-        ]
-        memory = "memory_search" in workspace.subcalls.functions()
-        system = prompts.loop_system(sizes, children=depth >= 2, tables=tables, memory=memory)
-        if "rlm" in assignment.model.lower():
-            system = prompts.official_system(sizes) or system
-        opening = self._question(question, sizes, workspace.variables)
-        return RootConversation([ChatMessage("system", system), ChatMessage("user", opening)], opening)
-
-    def _question(self, question: Question, sizes: prompts.LoopSizes, variables: Sequence[str]) -> str:
-        room = self._calls.estimator.chars(sizes.window // 4)
-        context = question.context
-        names = [part.material.name for part in context.parts]
-        documents = (
-            f", documents: {shorten(', '.join(names), 600)}" if len(names) > 1 or context.stored_ids else ""
-        )
-        listed = "\n".join(variables)
-        return prompts.LOOP_QUESTION.format(
-            history=history_lines(question.history, min(HISTORY_CHARS, room // 2)),
-            memories=shorten(prompts.memories_block(question.memories), room // 3),
-            question=shorten(question.text, room),
-            chars=len(context),
-            tokens=self._calls.estimator.text(context.text),
-            documents=documents,
-            variables=f"\nVariables from earlier messages:\n{shorten(listed, 600)}" if listed else "",
-        )
-
-    async def _within_window(
-        self, run: Run, question: Question, conversation: RootConversation, state: _State
-    ) -> RootConversation:
-        """The conversation, or, when it has outgrown the window, a new one that begins with what is known so far."""
-        assignment = await self._calls.assign(run, "tools")
-        used = self._calls.estimator.prompt(conversation.messages, assignment.model)
-        room = self._calls.reply_room(assignment.window, prompt_tokens=used)
-        if room >= self._calls.smallest_reply(assignment.window) * 1.5 or len(conversation.messages) <= 2:
-            return conversation
-        run.warn(
-            "history_restarted",
-            "The work outgrew the model's window; it goes on from a summary of its state.",
-        )
-
-        def part(text: str) -> str:
-            share = self._calls.estimator.chars(assignment.window // 10, assignment.model, like=text)
-            return shorten(text, share) or "(none)"
-
-        again = prompts.RESTARTED.format(
-            question=conversation.question,
-            variables=part("\n".join(state.variables)),
-            draft=part(state.draft),
-            output=part(state.last_output),
-        )
-        return RootConversation(
-            [conversation.messages[0], ChatMessage("user", again)], question=conversation.question
-        )
 
     async def _ask(self, run: Run, conversation: RootConversation, turn: str, is_root: bool) -> str:
         count = len(conversation.messages)
@@ -231,17 +147,6 @@ class ReplLoop:
         )
         conversation.sent = count
         return reply.text
-
-    async def _view(self, run: Run, conversation: RootConversation, observation: str) -> str:
-        """A view of constant size: never more than a quarter of what is left of the window."""
-        assignment = await self._calls.assign(run, "tools")
-        used = self._calls.estimator.prompt(conversation.messages, assignment.model)
-        room = self._calls.reply_room(assignment.window, prompt_tokens=used)
-        most = max(
-            SMALLEST_VIEW,
-            self._calls.estimator.chars(max(0, room) // 4, assignment.model, like=observation[:100_000]),
-        )
-        return shorten(observation, min(most, run.settings.repl.output_chars + 2_000))
 
     # --- one turn ---------------------------------------------------------------------------------------------------
 
