@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,16 @@ from memory_store.loaders.result import Loaded
 from memory_store.message_index import index_message
 
 _FORMAT = 1
+_NO_EXPORT = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    sqlite3.IntegrityError,
+    OSError,
+)
 _QUERIES = {
     "conversations.jsonl": "SELECT id, user, title, created_at, updated_at, pinned, tip FROM conversations ORDER BY created_at",
     "messages.jsonl": """SELECT seq, id, conversation_id, parent, shown, role, text, created_at, status, metadata
@@ -73,7 +84,7 @@ def import_all(database: Database, shelf: Shelf, path: Path) -> Imported:
                 conversations = _conversations(sql, file)
                 messages = _messages(sql, file, conversations)
                 documents = _documents(sql, shelf, file)
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, sqlite3.IntegrityError, OSError) as error:
+    except _NO_EXPORT as error:
         raise StoreError(
             f"{path.name} is no complete LocalRLM export ({error}); nothing was imported."
         ) from error
