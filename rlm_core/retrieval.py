@@ -41,8 +41,9 @@ NOTE_TOKENS = 512
 """Room for the notes that a reader writes about one group of passages."""
 LIST_TOKENS = 1_024
 """The same for a list of items, of which a dense passage (a log, a table) has many."""
-SMALL_MODEL_CHARS = 1_600
-"""A model below a billion parameters loses a fact among more than about 300 words (measured on the 135M demonstration model)."""
+SMALL_MODEL_CHARS = 2_000
+"""Two passages. A model below a billion parameters loses a fact among more than about 300 words (measured on the 135M
+demonstration model; with one passage instead of two it copied worse)."""
 
 SMALL_PART_CHARS = 400
 
