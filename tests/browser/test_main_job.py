@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.house import App
@@ -85,6 +86,7 @@ def test_files_dropped_on_the_upload_tab_get_their_progress_and_their_own_errors
     expect(visitor.page.locator("#attached")).to_contain_text("ledger.txt")
 
 
+@pytest.mark.embedded
 def test_with_the_embedded_model_a_simple_message_streams_and_a_long_document_is_survived(
     visit: Callable[..., Visitor], tmp_path: Path, ledger: Path
 ) -> None:
