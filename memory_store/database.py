@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,7 @@ class Database:
             self._check_open()
             for table in ("message_words", "chunk_words"):
                 self._writer.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
-            self.checkpoint()
+        self.checkpoint()
 
     def erase(self) -> None:
         """Delete every row and give the space back."""
@@ -107,13 +108,18 @@ class Database:
         self.scrub()
         with self._lock:
             self._writer.execute("VACUUM")
-            self.checkpoint()
+        self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the database file and empty it, as far as no reader is in the way."""
-        with self._lock:
-            self._check_open()
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Move the write-ahead log into the database file and empty it, waiting for readers in the way."""
+        for _ in range(100):
+            with self._lock:
+                self._check_open()
+                busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if not busy:
+                return
+            time.sleep(0.05)
+        log.warning("deleted text stays in %s-wal until the next start: a reader does not end", self.path)
 
     def close(self) -> None:
         """Close every connection. Calling it twice is harmless."""
