@@ -19,6 +19,8 @@ from rlm_core.synthesizer import numbered
 
 PASSAGE_CHARS = 1_200
 PASSAGES_AT_MOST = 40
+SAMPLE_CHARS = 200_000
+"""So much of the material tells how dense in tokens it is."""
 HISTORY_SHARE = 0.4
 """Of the window, for the working memory; older messages are left to recall."""
 REPLY_SHARE = 0.25
@@ -94,10 +96,13 @@ class DirectAnswer:
         context = question.context
         if not len(context):
             return {}
-        room = self._calls.estimator.chars(await self.room_tokens(run, question), model)
-        pieces = context.pieces(PASSAGE_CHARS)
-        if sum(len(piece.text) + 8 for piece in pieces) <= room:
-            return dict(enumerate(pieces, start=1))
+        room = self._calls.estimator.chars(
+            await self.room_tokens(run, question), model, like=context.text[:SAMPLE_CHARS]
+        )
+        if len(context) <= room:
+            pieces = context.pieces(PASSAGE_CHARS)
+            if sum(len(piece.text) + 8 for piece in pieces) <= room:
+                return dict(enumerate(pieces, start=1))
         found = await search_both(context, question.text, PASSAGES_AT_MOST, self._store())
         kept: dict[int, Piece] = {}
         for piece in found:

@@ -156,6 +156,7 @@ async def test_closing_the_app_ends_all_jobs_and_keeps_what_they_said(at_once: i
         async for event in started[0].follow():
             if isinstance(event, TokenEvent) and "never" in event.text:
                 break
+        await stage.reaches(lambda: len(stage.server.requests) == at_once)
         await jobs.close()
         assert all(job.done for job in started)
         message = stage.engine.store.message(started[0].message_id)
