@@ -8,6 +8,7 @@ Schema: rlm/logger/rlm_logger.py and rlm/core/types.py of github.com/alexzhang13
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -32,6 +33,11 @@ def export_official(events: Sequence[Event]) -> list[Line]:
     if not events:
         return []
     return _Export(events).lines()
+
+
+def official_log(events: Sequence[Event]) -> str:
+    """The same as the text of a log file: one JSON object a line."""
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in export_official(events))
 
 
 class _Export:

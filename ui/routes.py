@@ -12,12 +12,12 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response
 from starlette.background import BackgroundTask
 
 from rlm_core.events import Event, to_json
+from rlm_core.export import official_log
 from rlm_core.security import Access, current_user
 from ui.desk import Desk
 from ui.exports import as_json, as_markdown, file_name
 from ui.tab import NotYours
 from ui.trace_table import as_csv
-from ui.visualizer import as_visualizer_log
 
 HERE = Path(__file__).parent
 User = Annotated[str, Depends(current_user)]
@@ -59,7 +59,7 @@ def page_routes(desk: Desk, access: Access) -> APIRouter:
 
     @router.get("/traces/{message_id}.{ending}")
     def trace(message_id: str, ending: str, user: User) -> Response:
-        write = {"csv": as_csv, "jsonl": _as_jsonl, "rlm.jsonl": as_visualizer_log}.get(ending)
+        write = {"csv": as_csv, "jsonl": _as_jsonl, "rlm.jsonl": official_log}.get(ending)
         if write is None:
             raise HTTPException(404, "Traces are exported as .csv, .jsonl and .rlm.jsonl.")
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 from fastapi import APIRouter
@@ -29,7 +28,7 @@ from rlm_core.doors.schemas import (
     TraceOut,
 )
 from rlm_core.events import Event, to_json
-from rlm_core.export import export_official
+from rlm_core.export import official_log
 from rlm_core.jobs import ConversationBusy
 
 router = APIRouter()
@@ -130,8 +129,7 @@ def trace(message_id: Id, house: TheHouse, user: User) -> TraceOut:
 )
 def official_trace(message_id: Id, house: TheHouse, user: User) -> PlainTextResponse:
     """The same answer as a log for the visualizer of the official `rlm`: one JSON object a line."""
-    lines = export_official(_events(message_id, house, user))
-    return PlainTextResponse("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return PlainTextResponse(official_log(_events(message_id, house, user)))
 
 
 def _events(message_id: str, house: House, user: str) -> list[Event]:

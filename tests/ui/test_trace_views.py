@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 
 from rlm_core.events import ThinkingEvent
 from tests.ui.records import call, event, run_of_two_turns
@@ -12,7 +11,6 @@ from ui.steps import doing, steps_html
 from ui.trace_table import COLUMNS, as_csv, frame
 from ui.trace_view import timeline, totals, tree
 from ui.tree import grow
-from ui.visualizer import as_visualizer_log
 
 
 def test_the_tree_puts_calls_under_their_code_and_the_child_under_its_turn() -> None:
@@ -95,18 +93,7 @@ def test_the_table_has_one_row_for_each_call_and_goes_to_csv_without_formulas() 
     assert rows[1][2] == "'=1+1"
 
 
-def test_the_log_for_the_official_visualizer_has_the_turns_with_whole_prompts_and_their_calls() -> None:
-    lines = [json.loads(line) for line in as_visualizer_log(run_of_two_turns()).splitlines()]
-    assert [line["type"] for line in lines] == ["metadata", "iteration", "iteration"]
-    result = lines[1]["code_blocks"][0]["result"]
-    assert result["stdout"] == "12\n\n12"
-    assert [item["response"] for item in result["rlm_calls"]] == ["There are <b>12</b>."] * 2
-    assert lines[1]["final_answer"] is None
-    assert lines[2]["final_answer"] == "There are 12."
-
-
 def test_an_empty_trace_is_no_problem() -> None:
     assert tree([]) == ""
     assert timeline([]) == ""
     assert len(frame([])) == 0
-    assert as_visualizer_log([]).count("\n") == 1
