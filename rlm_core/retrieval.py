@@ -289,7 +289,9 @@ class PassageReader:
                     f"This model is too small to count or compare over a whole document: it read only the {len(kept)} passages "
                     "that fit the question best. Use a model of a billion parameters or more for such questions.",
                 )
-            return await self._synthesizer.from_passages(run, question, kept, parent=parent)
+            return await self._synthesizer.from_passages(
+                run, question, kept, parent=parent, max_tokens=NOTE_TOKENS // 2
+            )
         found = _Findings()
         await self._read_all(run, question, found, "", parent)
         return found.marked(await self._synthesizer.from_notes(run, question, found.notes, parent=parent))

@@ -85,13 +85,18 @@ class Synthesizer:
         *,
         parent: str | None,
         role: Role = "quality",
+        max_tokens: int | None = None,
     ) -> Answer:
-        """The answer straight from passages that fit into one prompt."""
+        """The answer straight from passages that fit into one prompt; ``max_tokens`` ends a model that goes on and on."""
         prompt = DIRECT_WITH_PASSAGES.format(
             memories=memories_block(question.memories), passages=numbered(passages), question=question.text
         )
         run.budget.close()
-        return cite(await self._write(run, prompt, parent=parent, role=role), passages, question.context)
+        return cite(
+            await self._write(run, prompt, parent=parent, role=role, max_tokens=max_tokens),
+            passages,
+            question.context,
+        )
 
     async def from_notes(self, run: Run, question: Question, notes: Notes, *, parent: str | None) -> Answer:
         """The answer from notes taken while reading; notes that do not fit into one prompt are merged or shortened first."""
@@ -206,7 +211,14 @@ class Synthesizer:
         return notes
 
     async def _write(
-        self, run: Run, prompt: str, *, parent: str | None, role: Role = "quality", hold_back: bool = False
+        self,
+        run: Run,
+        prompt: str,
+        *,
+        parent: str | None,
+        role: Role = "quality",
+        hold_back: bool = False,
+        max_tokens: int | None = None,
     ) -> str:
         """Ask for the answer and stream it. With ``hold_back`` a reply that asks back is not shown."""
         streamed: list[str] = []
@@ -229,6 +241,7 @@ class Synthesizer:
             [ChatMessage("system", READ_SYSTEM), ChatMessage("user", prompt)],
             parent=parent,
             on_text=on_text,
+            max_tokens=max_tokens,
         )
         text = reply.text.strip()
         if not shown and _asked_back(text) is None:
