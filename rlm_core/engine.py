@@ -282,10 +282,12 @@ class RLMEngine:
     async def apply(self, settings: Settings, *, choose_again: bool = False) -> None:
         """Take over new settings; the next message uses them. Running ones finish with the old. ``choose_again`` looks
         anew which backend answers, because something outside has changed."""
-        old = self._parts
+        old, embedder = self._parts, self.settings.memory.embedder
         self.settings = settings
         self._parts = old.with_settings(settings, keep_backend=not choose_again)
         await old.retire()
+        if self._store is not None and settings.memory.embedder != embedder:
+            await asyncio.to_thread(self._store.use_embedder, settings.memory.embedder)
 
     async def capabilities(self, model: str | None = None, *, again: bool = False) -> Capabilities:
         """What the model that drives the REPL can do; tried now if it was not yet, or ``again``."""
@@ -334,7 +336,8 @@ class RLMEngine:
         if self._store is None:
             from memory_store import MemoryStore
 
-            self._store = MemoryStore(self.data_dir, chroma_url=self.settings.memory.chroma_url)
+            memory = self.settings.memory
+            self._store = MemoryStore(self.data_dir, embedder=memory.embedder, chroma_url=memory.chroma_url)
         return self._store
 
     def _existing_store(self) -> MemoryStore | None:

@@ -65,10 +65,12 @@ class Repl(_Group):
 
 
 class Memory(_Group):
-    """How much of the past a prompt carries."""
+    """How much of the past a prompt carries, and which model finds it by meaning. ``embedder`` is ``minilm`` (bundled),
+    ``ollama:MODEL`` (or ``ollama:MODEL@http://host:port``), the folder of a sentence-transformers model, or ``off``."""
 
     working_messages: int = Field(default=10, ge=0, le=200)
     recall: int = Field(default=5, ge=0, le=100)
+    embedder: str = Field(default="minilm", min_length=1)
     chroma_url: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,6 +63,22 @@ def model_table(models: Sequence[ModelInfo], settings: Settings, *, manages: boo
     )
 
 
+def window_cost(models: Sequence[ModelInfo], settings: Settings) -> str:
+    """What the context window costs in memory with the model that answers simple messages; empty when nothing is known.
+
+    Estimated from the number of parameters. How models of that size are usually built: layers x 8 key-value heads x
+    128 numbers x 2 (keys and values) x 2 bytes for each token.
+    """
+    found = next((model for model in models if model.name == settings.models.fast), None)
+    parameters = _billions(found.parameters) if found is not None else None
+    if found is None or parameters is None:
+        return ""
+    layers = next(layers for limit, layers in _LAYERS if parameters < limit)
+    cost = settings.num_ctx * layers * 8 * 128 * 2 * 2
+    beside = f" beside its own {size(found.size)}" if found.size else ""
+    return f"{settings.num_ctx:,} tokens take about {size(cost)} of memory with {found.name}{beside}."
+
+
 def gpu(cards: Sequence[Card], problem: str | None) -> str:
     """Memory and load of the graphics cards; without one, the sentence that says so."""
     if problem is not None:
@@ -95,10 +112,22 @@ def store_line(status: StoreStatus) -> str:
     trouble = f'<p class="notice warn">{esc(status.problem)}</p>' if status.problem else ""
     return block(
         f'<div class="store"><h3>Data</h3><p>{esc(facts)}{esc(waiting)}</p>'
-        f'<p class="quiet">Embeddings: {esc(status.embedder)} Index: {esc(status.index)}</p>{trouble}'
+        f'<p class="quiet">Embeddings: {esc(status.embedder)} · Index: {esc(status.index)}</p>{trouble}'
         f'<div class="tools"><a class="item" href="/page/everything.zip" download>Export everything</a>'
         f"{do('settings', 'erase', 'all', 'Erase everything', style='danger confirm', title='Erase all conversations, documents and traces?')}</div></div>"
     )
+
+
+_LAYERS = ((1, 24), (2.5, 28), (12, 36), (24, 40), (50, 60), (float("inf"), 80))
+"""Parameters in billions up to which a model usually has so many layers."""
+
+
+def _billions(parameters: str | None) -> float | None:
+    """8.2 of "8.2B", 0.6 of "600M"."""
+    found = re.fullmatch(r"([\d.]+)\s*([BM])", (parameters or "").strip(), re.IGNORECASE)
+    if found is None:
+        return None
+    return float(found[1]) / (1000 if found[2].upper() == "M" else 1)
 
 
 def _model(model: ModelInfo, roles: Sequence[str], manages: bool) -> str:

@@ -104,6 +104,11 @@ FORM = (
             Field("repl.output_chars", "Output shown to the model", "Characters; the whole output stays in the trace.", "number"),
             Field("memory.working_messages", "Recent messages", "The last messages that each prompt carries.", "number"),
             Field("memory.recall", "Remembered messages", "Older messages that are looked up for each question. 0 turns the memory off.", "number"),
+            Field(
+                "memory.embedder", "Embedding model",
+                "Finds messages and passages by meaning: minilm (built in), ollama:nomic-embed-text, the folder of a"
+                " sentence-transformers model, or off for words only. A change embeds everything again in the background.", "text",
+            ),
             Field("memory.chroma_url", "Chroma server", "Only for a shared index on another machine. Empty: the one on this computer.", "text"),
         ),
     ),

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from memory_store import MemoryStore, StoreLocked
-from memory_store.embedding import EmbedderError, MiniLM, choose
-from memory_store.errors import StoreError
+from memory_store.embedding import EmbedderError, MiniLM
 
 OpenStore = Callable[..., MemoryStore]
 
@@ -252,11 +251,6 @@ def test_another_model_embeds_everything_again(open_store: OpenStore, minilm: Mi
     assert found(second, "animals at home", k=1) == [
         "Caroline: I adopted a puppy from the shelter yesterday."
     ]
-
-
-def test_an_unknown_embedder_is_refused_with_the_choices() -> None:
-    with pytest.raises(StoreError, match="minilm, ollama:MODEL"):
-        choose("word2vec")
 
 
 def test_a_second_process_is_told_who_has_the_folder(store: MemoryStore) -> None:
