@@ -27,6 +27,7 @@ import functools
 import hashlib
 import json
 import logging
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -43,6 +44,7 @@ from rlm_core.paths import DEFAULT_CONFIG, DEFAULT_DATA
 from rlm_core.security import Access, current_user
 from rlm_core.settings import Settings
 from ui.archive import Archive, TraceView
+from ui.books import UPLOADS
 from ui.control import Control
 from ui.desk import Desk
 from ui.html import block, notice
@@ -324,7 +326,7 @@ class Page:
         take = self.following(lambda value, tab: desk.take(tab, paths(value)))
         act = self.following(lambda text, tab: desk.act(tab, json.loads(text)))
         begin = self.following(lambda tab: desk.open(tab, None))
-        hide = self.following(lambda tab: desk.act(tab, {"action": "incognito"}))
+        hide = self.following(lambda tab: desk.open(tab, None, incognito=True))
         choose = self.following(lambda mode, tab: desk.act(tab, {"action": "mode", "id": mode}))
 
         def passage(text: str, tab: Tab) -> str:
@@ -428,7 +430,7 @@ class Page:
         control = self.control
         state_parts = [
             self.brand, self.backend, self.models, self.chatbot,
-            *(self.fields[name] for name in MODEL_FIELDS),
+            self.fields["num_ctx"], *(self.fields[name] for name in MODEL_FIELDS),
         ]  # fmt: skip
 
         async def state() -> tuple[Any, ...]:
@@ -438,7 +440,8 @@ class Page:
                 gr.update(choices=sorted({*now.names, value_of(settings, name)})) for name in MODEL_FIELDS
             ]
             placeholder = gr.update(placeholder=now.welcome)
-            return now.brand, now.backend, now.models, placeholder, *roles
+            window = gr.update(info=control.help("num_ctx"))
+            return now.brand, now.backend, now.models, placeholder, window, *roles
 
         def values() -> list[Any]:
             return [value_of(control.engine.settings, name) for name in self.fields]
@@ -463,7 +466,9 @@ class Page:
                 refusal = str(error)
             field = FIELDS[name]
             said = "" if refusal else block(notice(f"{field.label}: saved.", "good"))
-            return gr.update(info=refusal or field.help, elem_classes=["refused"] if refusal else []), said
+            return gr.update(
+                info=refusal or control.help(name), elem_classes=["refused"] if refusal else []
+            ), said
 
         async def act(text: str, tab: Tab) -> None:
             message = json.loads(text)
@@ -572,7 +577,7 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
     """The whole application: the doors, and the page at ``/``."""
     desk = Desk(engine, jobs)
     control = Control(engine, access, config)
-    page = Page(desk, Library(engine), Archive(desk), control)
+    page = Page(desk, Library(desk.books, desk.incognito), Archive(desk), control)
     app = create_app(engine, jobs, config_path=config, access=access)
     app.include_router(page_routes(desk, access))
     gr.mount_gradio_app(
@@ -660,7 +665,11 @@ def main() -> int:
         settings = settings_of(arguments)
         free(settings, arguments.lan)
         arguments.data.mkdir(parents=True, exist_ok=True)
-        os.environ["GRADIO_TEMP_DIR"] = str(arguments.data.resolve() / "uploads")
+        waiting = arguments.data.resolve() / UPLOADS
+        shutil.rmtree(
+            waiting, ignore_errors=True
+        )  # the store has what it needs; pages of the last run are gone
+        os.environ["GRADIO_TEMP_DIR"] = str(waiting)
         asyncio.run(serve(settings, arguments))
     except PROBLEMS as error:
         print(f"LocalRLM cannot start. {error}", file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from rlm_core.security import Access
 from rlm_core.settings import Settings
 from ui import gpu
 from ui.html import block, esc, notice
-from ui.models_view import backend_line, model_table, pulling, short_status, store_line
+from ui.models_view import backend_line, model_table, pulling, short_status, store_line, window_cost
 from ui.models_view import gpu as gpu_line
-from ui.settings_form import change, problem
+from ui.settings_form import FIELDS, change, problem
 from ui.tab import Tab
 from ui.welcome import Readiness, welcome
 from ui.words import count
@@ -38,7 +38,6 @@ class State:
     backend: str
     models: str
     names: list[str]
-    is_ollama: bool
     welcome: str
 
 
@@ -52,6 +51,7 @@ class Control:
         self.config = config
         self._ollama: OllamaProcess | None = None
         self._sandbox: str | None = None
+        self._models: Sequence[ModelInfo] = ()
         self.on_ollama: Callable[[bool], None] = lambda started: None
 
     async def save(self, tab: Tab, name: str, value: Any) -> str | None:
@@ -67,6 +67,11 @@ class Control:
             await self.engine.apply(new)
         return None
 
+    def help(self, name: str) -> str:
+        """The sentence at a field; at the context window also what it costs."""
+        cost = window_cost(self._models, self.engine.settings) if name == "num_ctx" else ""
+        return f"{FIELDS[name].help} {cost}".strip()
+
     async def state(self) -> State:
         """Ask the model server how it is. Never fails because it is down."""
         settings = self.engine.settings
@@ -79,7 +84,6 @@ class Control:
                 sad,
                 "",
                 [],
-                False,
                 self._welcome(False, str(error)),
             )
         status = await choice.backend.status()
@@ -89,8 +93,9 @@ class Control:
                 models = await choice.backend.models()
             except BackendError as error:
                 return State(
-                    short_status(status, ""), block(notice(str(error), "bad")), "", [], False, self._welcome(False, str(error))
+                    short_status(status, ""), block(notice(str(error), "bad")), "", [], self._welcome(False, str(error))
                 )  # fmt: skip
+        self._models = models
         manages = isinstance(choice.backend, OllamaBackend)
         names = [model.name for model in models]
         answering = settings.models.fast if settings.models.fast in names or not names else names[0]
@@ -100,7 +105,6 @@ class Control:
             backend_line(status, sentence),
             model_table(models, settings, manages=manages) if status.running else "",
             names,
-            manages,
             self._welcome(status.running, sentence),
         )
 

@@ -37,13 +37,22 @@ def uploads(items: Sequence[Upload]) -> str:
     return block(f'<ul class="uploads" aria-live="polite">{rows}</ul>')
 
 
-def shelf(documents: Sequence[Document], in_use: Collection[str]) -> str:
-    """All documents of the user. ``in_use`` are those the next question is about."""
+def shelf(
+    documents: Sequence[Document],
+    in_use: Collection[str],
+    everywhere: Collection[str] = (),
+    passing: Collection[str] = (),
+) -> str:
+    """All documents of the user. ``in_use`` are those the next question is about, ``everywhere`` those that every chat
+    begins with, ``passing`` those that go with an incognito conversation."""
     if not documents:
         return block(
             '<p class="quiet empty">No documents yet. Drop some above, or take a sample from the Chat tab.</p>'
         )
-    rows = "".join(_line(document, document.id in in_use) for document in documents)
+    rows = "".join(
+        _line(document, document.id in in_use, document.id in everywhere, document.id in passing)
+        for document in documents
+    )
     head = "<tr><th>Document</th><th>Type</th><th>Size</th><th>Tokens</th><th>State</th><th>Added</th><th></th></tr>"
     return block(
         f'<div class="scroll"><table class="shelf"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
@@ -109,7 +118,7 @@ def attached(documents: Sequence[Document], *, incognito: bool = False) -> str:
     """The documents of the next question, above the message box, each with a way to take it off."""
     note = ""
     if incognito:
-        note = '<span class="quiet">Incognito: this conversation is not stored. It is gone when the tab is closed.</span> '
+        note = '<span class="quiet">Incognito: this conversation is not stored, and neither is a document that you add to it. Both are gone when you leave it or close the tab.</span> '
     chips = "".join(
         f'<span class="chip file">{esc(document.name)}'
         f"{do('chat', 'detach', document.id, '&times;', title=f'Do not use {document.name}')}</span>"
@@ -118,17 +127,38 @@ def attached(documents: Sequence[Document], *, incognito: bool = False) -> str:
     return block(f'<div class="attached">{note}{chips}</div>') if note or chips else ""
 
 
-def _line(document: Document, in_use: bool) -> str:
+def _line(document: Document, in_use: bool, everywhere: bool, passing: bool) -> str:
     state, explanation = STATUS.get(document.status, (document.status, ""))
     style = "good" if document.status == "embedded" else "busy"
-    use = do(
-        "docs", "unuse" if in_use else "use", document.id, "In this chat ✓" if in_use else "Use in this chat"
+    goes = (
+        chip("incognito", "", "It is deleted when you leave the incognito conversation.") if passing else ""
     )
     return (
-        f"<tr><td>{do('docs', 'inspect', document.id, esc(document.name), style='linklike', title=f'Look inside {document.name}')}</td>"
+        f"<tr><td>{do('docs', 'inspect', document.id, esc(document.name), style='linklike', title=f'Look inside {document.name}')}{goes}</td>"
         f"<td>{esc(document.kind)}</td><td>{size(document.size)}</td><td>{document.tokens_estimate:,}</td>"
         f"<td>{chip(state, style, explanation)}</td><td>{ago(document.created_at)}</td>"
-        f'<td class="tools">{use}{do("docs", "delete", document.id, "Delete", style="danger", title=f"Delete {document.name}")}</td></tr>'
+        f'<td class="tools">{_uses(document, in_use, everywhere)}'
+        f"{do('docs', 'delete', document.id, 'Delete', style='danger', title=f'Delete {document.name}')}</td></tr>"
+    )
+
+
+def _uses(document: Document, in_use: bool, everywhere: bool) -> str:
+    """Two switches: for the chat that is open, and for every chat."""
+    switches = (
+        ("In this chat", "unuse" if in_use else "use", in_use),
+        ("In all chats", "noteverywhere" if everywhere else "everywhere", everywhere),
+    )
+    return "".join(
+        do(
+            "docs",
+            action,
+            document.id,
+            label + (" ✓" if on else ""),
+            style="switch on" if on else "switch",
+            title=f"{label}: {document.name}",
+            pressed=on,
+        )
+        for label, action, on in switches
     )
 
 

@@ -19,15 +19,24 @@ def block(html: str) -> str:
 
 
 def do(
-    bus: str, action: str, item: str, label: str, *, title: str = "", style: str = "", extra: str = ""
+    bus: str,
+    action: str,
+    item: str,
+    label: str,
+    *,
+    title: str = "",
+    style: str = "",
+    extra: str = "",
+    pressed: bool | None = None,
 ) -> str:
     """A button that sends ``action`` on ``item`` to the handlers listening on ``bus``. ``label`` is HTML.
 
-    ``item`` is an id or a model's name: no spaces.
+    ``item`` is an id or a model's name: no spaces. ``pressed`` makes it a switch that is on or off.
     """
     tooltip = f' title="{esc(title)}" aria-label="{esc(title)}"' if title else ""
     classes = " ".join(part for part in (style, f"do do-{bus}-{action} id-{item}", extra) if part)
-    return f'<button type="button" class="{esc(classes)}"{tooltip}>{label}</button>'
+    switch = "" if pressed is None else f' aria-pressed="{str(pressed).lower()}"'
+    return f'<button type="button" class="{esc(classes)}"{tooltip}{switch}>{label}</button>'
 
 
 def pre(text: str, style: str = "") -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from memory_store.records import Document
-from rlm_core.engine import RLMEngine
+from ui.books import Books
 from ui.documents_view import Upload, found, inside, shelf, uploads
-from ui.tab import PROBLEMS, NotYours, Tab
+from ui.incognito import Incognito
+from ui.tab import PROBLEMS, Tab
 
 FRAME = 0.1
 SHOWN = 12
@@ -20,18 +21,13 @@ SHOWN = 12
 class Library:
     """The documents of one engine, for the page."""
 
-    def __init__(self, engine: RLMEngine) -> None:
-        self.engine = engine
-
-    def document(self, document_id: str, tab: Tab) -> Document:
-        """Raises :class:`NotYours`."""
-        known = self.engine.store.document(document_id)
-        if known is None or known.user != tab.user:
-            raise NotYours("This document is no longer there.")
-        return known
+    def __init__(self, books: Books, incognito: Incognito) -> None:
+        self.books = books
+        self.incognito = incognito
 
     def shelf(self, tab: Tab) -> str:
-        return shelf(self.engine.store.documents(user=tab.user), tab.documents)
+        marks = self.books.marks
+        return shelf(self.books.all(tab.user), tab.documents, marks.everywhere(tab.user), marks.passing)
 
     async def take_in(self, tab: Tab, files: Sequence[Path]) -> AsyncIterator[tuple[str, list[Document]]]:
         """Store the files one after the other; yields the lines of all of them, and what is stored so far.
@@ -43,7 +39,7 @@ class Library:
         yield uploads(items), stored
         for index, path in enumerate(files):
             progress: list[tuple[str, float]] = [("reading", 0.0)]
-            work = asyncio.create_task(asyncio.to_thread(self._store, path, tab.user, progress))
+            work = asyncio.create_task(asyncio.to_thread(self._store, path, tab, progress))
             while not work.done():
                 stage, share = progress[-1]
                 items[index] = replace(items[index], stage=stage, fraction=share)
@@ -58,11 +54,10 @@ class Library:
                 stored.append(document)
             yield uploads(items), stored
 
-    def _store(self, path: Path, user: str, progress: list[tuple[str, float]]) -> Document:
-        def note(stage: str, share: float) -> None:
-            progress.append((stage, share))
-
-        return self.engine.store.add_document(path.name, path, user=user, progress=note)
+    def _store(self, path: Path, tab: Tab, progress: list[tuple[str, float]]) -> Document:
+        document, new = self.books.add(path, tab.user, lambda stage, share: progress.append((stage, share)))
+        self.incognito.took(tab, path, document.id, new=new)
+        return document
 
     def act(self, tab: Tab, message: dict[str, Any]) -> tuple[Tab, str | None]:
         """What a button says. Returns the tab and what is shown of a document's inside (None: as it was).
@@ -73,23 +68,29 @@ class Library:
         if action == "close":
             return tab, ""
         if action == "delete":
-            self.engine.store.delete_document(self.document(item, tab).id)
+            self.books.engine.store.delete_document(self.books.get(item, tab.user).id)
             return replace(tab, documents=tuple(known for known in tab.documents if known != item)), ""
-        document = self.document(item, tab)
+        document = self.books.get(item, tab.user)
         if action == "use":
-            tab = replace(tab, documents=(*tab.documents, document.id))
+            tab = replace(tab, documents=tuple(dict.fromkeys((*tab.documents, document.id))))
         elif action == "unuse":
             tab = replace(tab, documents=tuple(known for known in tab.documents if known != document.id))
+        elif action == "everywhere":
+            self.incognito.keep(document.id)
+            self.books.marks.use_everywhere(document.id, tab.user, True)
+            tab = replace(tab, documents=tuple(dict.fromkeys((*tab.documents, document.id))))
+        elif action == "noteverywhere":
+            self.books.marks.use_everywhere(document.id, tab.user, False)
         elif action == "inspect":
             return tab, self.look_inside(tab, document.id)
         return tab, None
 
     def look_inside(self, tab: Tab, document_id: str) -> str:
-        document = self.document(document_id, tab)
+        document = self.books.get(document_id, tab.user)
         return inside(document, document.text, document.id in tab.documents)
 
     def search(self, tab: Tab, query: str) -> str:
         """Passages in all documents of the user; empty when nothing is searched for."""
         if not query.strip():
             return ""
-        return found(self.engine.store.search_documents(query, SHOWN, user=tab.user), query)
+        return found(self.books.engine.store.search_documents(query, SHOWN, user=tab.user), query)

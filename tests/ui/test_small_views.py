@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from memory_store.records import ConversationHit, Section
+from rlm_core.backends.base import ModelInfo
 from rlm_core.errors import SettingsError
 from rlm_core.results import Citation
 from rlm_core.settings import Settings
@@ -14,7 +16,9 @@ from tests.ui.records import conversation, document, message
 from ui.documents_view import Upload, found, highlight, inside, shelf, uploads
 from ui.exports import as_json, as_markdown, file_name
 from ui.html import marked
+from ui.marks import Marks
 from ui.meter import Load, meter
+from ui.models_view import window_cost
 from ui.passage_view import passage_panel
 from ui.settings_form import FIELDS, change, value_of
 from ui.sidebar import conversation_list, search_results
@@ -135,3 +139,38 @@ def test_numbers_read_well() -> None:
     assert ago(1000.0, now=1030.0) == "just now"
     assert shortened("a  b\nc", 4) == "a b…"
     assert "characters not shown" in cut("x" * 5000, 300)
+
+
+def test_the_window_says_what_it_costs_and_is_silent_about_a_model_it_does_not_know() -> None:
+    known = ModelInfo("qwen3:8b", 5_200_000_000, parameters="8.2B")
+    assert window_cost([known], Settings()).startswith("8,192 tokens take about 1.2 GB")
+    assert "2.4 GB" in window_cost([known], Settings(num_ctx=16_384))
+    assert window_cost([ModelInfo("qwen3:8b", parameters="?")], Settings()) == ""
+    assert window_cost([], Settings()) == ""
+
+
+def test_a_document_has_a_switch_for_this_chat_and_one_for_all() -> None:
+    html = shelf([document("a.md", "x")], in_use=["d1"], everywhere=[], passing=["d1"])
+    assert (
+        'do-docs-unuse id-d1" title="In this chat: a.md" aria-label="In this chat: a.md" aria-pressed="true"'
+        in html
+    )
+    assert 'do-docs-everywhere id-d1" title="In all chats: a.md"' in html
+    assert ">incognito</span>" in html
+
+
+def test_marks_outlive_the_app_and_a_damaged_note_of_them_is_no_obstacle(tmp_path: Path) -> None:
+    note = tmp_path / "page.json"
+    marks = Marks(note)
+    marks.use_everywhere("d1", "local", True)
+    marks.use_everywhere("d2", "anna", True)
+    marks.passes("d3")
+    marks.passes("d4")
+    marks.stays(["d4"])
+    again = Marks(note)
+    assert again.everywhere("local") == ("d1",)
+    assert again.passing == {"d3"}
+    again.use_everywhere("d1", "local", False)
+    assert Marks(note).everywhere("local") == ()
+    note.write_text("[")
+    assert Marks(note).everywhere("anna") == ()
