@@ -124,8 +124,8 @@ def trace(message_id: Id, house: TheHouse, user: User) -> TraceOut:
 @router.get(
     "/traces/{message_id}/rlm",
     tags=["traces"],
-    response_class=PlainTextResponse,
-    responses={404: {"model": Problem}},
+    response_model=None,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, 404: {"model": Problem}},
 )
 def official_trace(message_id: Id, house: TheHouse, user: User) -> PlainTextResponse:
     """The same answer as a log for the visualizer of the official `rlm`: one JSON object a line."""
