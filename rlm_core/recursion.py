@@ -205,7 +205,7 @@ class ReplLoop:
         except TimeoutError:
             raise run.budget.time_is_up() from None
         state.code_ran = True
-        state.variables = workspace.variables = result.variables
+        state.variables = workspace.variables
         if result.draft:
             state.draft = result.draft
             if is_root:

@@ -1,22 +1,36 @@
-"""The REPLs of the conversations: variables stay from message to message, and only so many workers live at a time."""
+"""The REPLs of the conversations: variables stay from message to message, and only so many workers live at a time.
+
+The longest unused ones are parked: their workers end, their plain variables and definitions are kept as text and are back
+when the conversation goes on. What could not be kept is named to the model by the next cell.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rlm_core.errors import LocalRLMError
 from rlm_core.question import Question
-from rlm_core.repl import CellResult, ReplDocument, ReplLimits, ReplSession, ReplTable, WorkerPool
+from rlm_core.repl import (
+    CellResult,
+    ReplDocument,
+    ReplLimits,
+    ReplMemory,
+    ReplSession,
+    ReplTable,
+    WorkerPool,
+)
 from rlm_core.settings import Settings
 from rlm_core.subcalls import SubCalls
 
 LIVE_AT_MOST = 4
-"""Idle workers beyond this are closed, the longest unused first; their variables are gone then."""
+"""Idle workers beyond this are parked, the longest unused first."""
+PARKED_CHARS = 64 * 1024 * 1024
+"""What all parked conversations together may keep; beyond it the longest unused start anew."""
 
 FUNCTION_NAMES = (
     "llm_query",
@@ -30,14 +44,17 @@ FUNCTION_NAMES = (
 
 @dataclass
 class Workspace:
-    """A REPL with the functions of the message that it works for now. ``variables`` are its user's, as last seen."""
+    """A REPL with the functions of the message that it works for now, and the ``text`` that is its context."""
 
     repl: ReplSession
     subcalls: SubCalls
-    variables: tuple[str, ...] = ()
-    text: str = ""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    text: str
     _cell: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """``name: type, size`` of the variables that cells have made."""
+        return self.repl.variables
 
     async def run(self, code: str, *, parent: str | None, seconds: float) -> CellResult:
         """Run one cell, after those that are running. Its model calls are shown under ``parent``. Raises TimeoutError
@@ -45,6 +62,31 @@ class Workspace:
         async with asyncio.timeout(max(0.01, seconds)), self._cell:
             self.subcalls.parent = parent
             return await self.repl.run(code)
+
+
+@dataclass
+class _Seat:
+    """A conversation's place: its workspace while a worker lives, else what was parked of it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+    """Those who work here or wait for it."""
+    workspace: Workspace | None = None
+    parked: ReplMemory | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.users > 0 or self.workspace is not None
+
+    async def park(self) -> None:
+        if self.workspace is not None:
+            self.parked = self.workspace.repl.memory
+            await self.close()
+
+    async def close(self) -> None:
+        if self.workspace is not None:
+            repl, self.workspace = self.workspace.repl, None
+            await repl.close()
 
 
 class Workspaces:
@@ -59,7 +101,7 @@ class Workspaces:
             minimum_level="language-only" if settings.repl.accept_weak_sandbox else "standard",
         )
         self._pool = WorkerPool()
-        self._kept: OrderedDict[str, Workspace] = OrderedDict()
+        self._seats: OrderedDict[str, _Seat] = OrderedDict()
 
     @asynccontextmanager
     async def borrow(
@@ -68,35 +110,65 @@ class Workspaces:
         """A workspace with the question's material in it, for as long as the block runs."""
         if conversation_id is None:
             workspace = await self._open(question, subcalls)
-            async with AsyncExitStack() as stack:
-                stack.push_async_callback(workspace.repl.close)
+            try:
                 yield workspace
+            finally:
+                await workspace.repl.close()
             return
-        kept = self._kept.get(conversation_id)
-        if kept is None:
-            kept = self._kept[conversation_id] = await self._open(question, subcalls)
-            await self._close_oldest()
-        self._kept.move_to_end(conversation_id)
-        async with kept.lock:
-            kept.subcalls = subcalls
-            await self._prepare(kept, question)
-            yield kept
+        seat = self._seats.setdefault(conversation_id, _Seat())
+        self._seats.move_to_end(conversation_id)
+        seat.users += 1
+        try:
+            async with seat.lock:
+                yield await self._seated(seat, question, subcalls)
+        finally:
+            seat.users -= 1
+            if self._seats.get(conversation_id) is not seat:  # forgotten meanwhile
+                await seat.close()
+            await self._park_idle()
 
     async def close(self) -> None:
         """End all workers."""
-        workspaces = list(self._kept.values())
-        self._kept.clear()
-        for workspace in workspaces:
-            await workspace.repl.close()
+        seats = list(self._seats.values())
+        self._seats.clear()
+        for seat in seats:
+            await seat.close()
         await self._pool.close()
 
     async def forget(self, conversation_id: str) -> None:
-        """Close the workspace of a conversation that is deleted."""
-        workspace = self._kept.pop(conversation_id, None)
-        if workspace is not None:
-            await workspace.repl.close()
+        """Close the workspace of a conversation that is deleted, and drop what was parked of it."""
+        seat = self._seats.pop(conversation_id, None)
+        if seat is not None:
+            await seat.close()
 
-    async def _open(self, question: Question, subcalls: SubCalls) -> Workspace:
+    async def _seated(self, seat: _Seat, question: Question, subcalls: SubCalls) -> Workspace:
+        """The workspace of the seat, prepared for this message; the caller holds the seat's lock."""
+        workspace = seat.workspace
+        if workspace is not None:
+            workspace.subcalls = subcalls
+            await self._prepare(workspace, question)
+            return workspace
+        await self._park_idle()
+        workspace = seat.workspace = await self._open(question, subcalls, seat.parked)
+        seat.parked = None
+        return workspace
+
+    async def _park_idle(self) -> None:
+        """End the longest unused idle workers beyond the limit, and forget the oldest of too much that is parked."""
+        live = [seat for seat in self._seats.values() if seat.live]
+        idle = [seat for seat in live if not seat.users]
+        for seat in idle[: max(0, len(live) - LIVE_AT_MOST)]:
+            if not seat.users:  # nobody came while another one was parked
+                await seat.park()
+        kept = 0
+        for conversation_id, seat in reversed(list(self._seats.items())):
+            kept += seat.parked.chars if seat.parked else 0
+            if not seat.live and (seat.parked is None or not seat.parked.names or kept > PARKED_CHARS):
+                del self._seats[conversation_id]
+
+    async def _open(
+        self, question: Question, subcalls: SubCalls, memory: ReplMemory | None = None
+    ) -> Workspace:
         holder: list[Workspace] = []
 
         def late(name: str) -> Callable[..., Awaitable[Any]]:
@@ -119,9 +191,14 @@ class Workspaces:
             documents=_documents(question),
             tables=_tables(question),
             pool=self._pool,
+            memory=memory,
         )
-        await repl.start()
-        holder.append(Workspace(repl, subcalls, text=question.context.text))
+        try:
+            await repl.start()
+        except BaseException:
+            await repl.close()
+            raise
+        holder.append(Workspace(repl, subcalls, question.context.text))
         return holder[0]
 
     async def _prepare(self, workspace: Workspace, question: Question) -> None:
@@ -133,13 +210,6 @@ class Workspaces:
             tables=_tables(question),
         )
         workspace.text = text
-
-    async def _close_oldest(self) -> None:
-        for conversation_id in list(self._kept)[:-1]:
-            if len(self._kept) <= LIVE_AT_MOST:
-                return
-            if not self._kept[conversation_id].lock.locked():
-                await self.forget(conversation_id)
 
 
 def _documents(question: Question) -> list[ReplDocument]:

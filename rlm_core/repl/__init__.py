@@ -4,6 +4,7 @@
 holds against, and :mod:`rlm_core.repl.session` for where to start reading.
 """
 
+from rlm_core.repl.cells import ReplMemory
 from rlm_core.repl.pool import WorkerPool
 from rlm_core.repl.selftest import self_test
 from rlm_core.repl.session import ReplSession
@@ -24,6 +25,7 @@ __all__ = [
     "ReplDocument",
     "ReplError",
     "ReplLimits",
+    "ReplMemory",
     "ReplSession",
     "ReplTable",
     "SandboxReport",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,14 +84,22 @@ def _names(header: dict[str, Any], field: str) -> tuple[str, ...]:
     return tuple(clean_text(name) for name in names)
 
 
-class Memory:
-    """What the host keeps of a session's variables, unread, to bring them back after a restart."""
+class ReplMemory:
+    """What the host keeps of a session's variables, unread, to bring them back in another worker."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.names: tuple[str, ...] = ()
+        self.variables: tuple[str, ...] = ()
+        """``name: type, size`` of the variables that are there."""
         self.definitions: dict[str, str] = {}
         self.values: dict[str, str] = {}
+
+    @property
+    def chars(self) -> int:
+        """Its size, for whoever keeps many."""
+        listed = sum(map(len, self.names)) + sum(map(len, self.variables))
+        return listed + sum(map(len, self.definitions.values())) + sum(map(len, self.values.values()))
 
     def update(self, report: CellReport) -> None:
         """Take over what a cell changed. Raises ProtocolError if it is more than a worker may keep."""
@@ -103,3 +112,8 @@ class Memory:
         while sum(map(len, definitions.values())) > DEFINITION_CHARS:
             del definitions[next(iter(definitions))]
         self.names, self.values, self.definitions = report.names, values, definitions
+        self.variables = report.variables
+
+    def forget_lines(self, lost: Collection[str]) -> None:
+        """These variables did not come back: they are not listed any more. ``names`` keeps them until the next cell."""
+        self.variables = tuple(line for line in self.variables if line.partition(":")[0] not in lost)

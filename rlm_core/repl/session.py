@@ -1,7 +1,8 @@
 """A REPL session: cells run one after the other in one namespace, in a locked worker process.
 
 The session is a small state machine on the host's side. Everything that could block (the process, its pipes) lives in
-:mod:`rlm_core.repl.process`; everything the worker says is checked in :mod:`rlm_core.repl.cells`.
+:mod:`rlm_core.repl.process`; how a worker gets its material and old variables is in :mod:`rlm_core.repl.starting`;
+everything the worker says is checked in :mod:`rlm_core.repl.cells`.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from rlm_core.repl import protocol
+from rlm_core.repl import protocol, telling
 from rlm_core.repl.calls import CallDesk, interrupted_reply
-from rlm_core.repl.cells import CellReport, Memory, read_report, visible
+from rlm_core.repl.cells import ReplMemory, read_report, visible
 from rlm_core.repl.ladder import CANCEL_GRACE, Ladder, NoReaction, RunningCell
-from rlm_core.repl.levels import explain, level_of, reaches
 from rlm_core.repl.pool import WorkerPool
 from rlm_core.repl.process import WorkerGone, WorkerProcess
 from rlm_core.repl.protocol import Frame, ProtocolError
+from rlm_core.repl.starting import Material, bring_up, hand_over, restore
 from rlm_core.repl.tables import encoded
 from rlm_core.repl.types import (
     CellResult,
@@ -29,23 +30,17 @@ from rlm_core.repl.types import (
     ReplError,
     ReplLimits,
     ReplTable,
-    SandboxTooWeak,
-    cut_middle,
 )
 
 log = logging.getLogger(__name__)
-
-START_SECONDS: Final = 30.0
-SETUP_SECONDS: Final = 120.0
-RESTORE_SECONDS: Final = 10.0
-FULL_OUTPUT_CHARS: Final = 1024 * 1024
 
 
 class ReplSession:
     """One conversation's Python: ``async with ReplSession(context=...) as repl: result = await repl.run(code)``.
 
     ``functions`` are what a cell may call on the host, plain or async, with JSON-like arguments and results. A session
-    may be used from different event loops one after the other, and runs one cell at a time.
+    may be used from different event loops one after the other, and runs one cell at a time. ``memory`` is that of a
+    closed session: its definitions and plain variables are there at the start, and the first cell is told what is not.
     """
 
     def __init__(
@@ -58,6 +53,7 @@ class ReplSession:
         documents: Sequence[ReplDocument] = (),
         tables: Sequence[ReplTable] = (),
         pool: WorkerPool | None = None,
+        memory: ReplMemory | None = None,
     ) -> None:
         self.limits = limits or ReplLimits()
         self.level: Level = "language-only"
@@ -68,18 +64,25 @@ class ReplSession:
         for name in self._functions:
             if not name.isidentifier() or name.startswith("_"):
                 raise ValueError(f"{name!r} cannot be the name of a function in the REPL")
-        self._context = context
-        self._query = query
-        self._documents = tuple(documents)
-        self._tables = [encoded(table) for table in tables]
+        self._material = Material(context, query, tuple(documents), [encoded(table) for table in tables])
         self._pool = pool
         self._worker: WorkerProcess | None = None
-        self._memory = Memory(self.limits.snapshot_bytes)
+        self._memory = memory or ReplMemory(self.limits.snapshot_bytes)
         self._lost: tuple[str, ...] | None = None
         self._granted = 0
         self._started = False
         self._closed = False
         self._cell: RunningCell | None = None
+
+    @property
+    def memory(self) -> ReplMemory:
+        """What brings the variables back in another session, when this one is closed."""
+        return self._memory
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """``name: type, size`` of the variables, as after the last cell, without those that were lost since."""
+        return self._memory.variables
 
     # ---- life ----
 
@@ -123,23 +126,29 @@ class ReplSession:
             raise ReplError("this REPL session is closed")
         self._refuse_overlap()
         new_tables = context is not None or bool(tables)
-        self._query = query
+        material = self._material
+        material.query = query
         if context is not None:
-            self._context, self._documents = context, tuple(documents)
+            material.context, material.documents = context, tuple(documents)
         elif documents:
-            self._documents = tuple(documents)
+            material.documents = tuple(documents)
         if new_tables:
-            self._tables = [encoded(table) for table in tables]
+            material.tables = [encoded(table) for table in tables]
         half = self.limits.memory_mb * 1024 * 1024 // 2
         if self._worker is None or not self._worker.alive:
-            await self._have_worker()
+            await self._revive()
             return
-        if self._memory_needed() > self._granted + half:
+        if material.memory_needed(self.limits) > self._granted + half:
             await self._revive()  # a worker's memory limit cannot be raised
             return
         try:
-            await self._set_up(
-                self._worker, first=False, send_context=context is not None, send_tables=new_tables
+            await hand_over(
+                self._worker,
+                material,
+                self._functions,
+                self.limits,
+                send_context=context is not None,
+                send_tables=new_tables,
             )
         except (WorkerGone, ProtocolError, TimeoutError) as error:
             log.warning("the sandbox worker did not take the next message and is replaced: %s", error)
@@ -147,84 +156,8 @@ class ReplSession:
 
     # ---- the worker ----
 
-    async def _start_worker(self) -> None:
-        worker = self._pool.take() if self._pool is not None else WorkerProcess()
-        try:
-            ready = await self._expect(worker, protocol.READY, START_SECONDS)
-            layers = ready.header.get("layers")
-            if type(layers) is not dict or not all(type(v) is str for v in layers.values()):
-                raise ProtocolError("no list of layers")
-            self._granted = self._memory_needed()
-            limited = worker.limit_memory(self._granted)
-            reported = await self._set_up(worker, first=True, send_context=True, send_tables=True)
-        except (WorkerGone, ProtocolError, TimeoutError) as error:
-            worker.kill()
-            await worker.ended()
-            raise ReplError(f"the sandbox worker did not start: {error}") from error
-        except BaseException:
-            worker.kill()
-            raise
-        self.layers = {**worker.layers, **layers, "memory limit": limited or reported}
-        self.level = level_of(self.layers)
-        if not reaches(self.level, self.limits.minimum_level):
-            worker.kill()
-            await worker.ended()
-            raise SandboxTooWeak(
-                f"This system only reaches the sandbox level '{self.level}', but '{self.limits.minimum_level}' is "
-                f"required. {explain(self.level, self.layers)} Agree to the lower level in the settings to run "
-                "model-written code anyway."
-            )
-        self._worker = worker
-        self._started = True
-
-    def _memory_needed(self) -> int:
-        # A text becomes up to 4 bytes a character, and lower() or split() make copies: 14 bytes in all (measured).
-        return self.limits.memory_mb * 1024 * 1024 + 14 * len(self._context)
-
-    async def _set_up(
-        self, worker: WorkerProcess, *, first: bool, send_context: bool, send_tables: bool
-    ) -> str:
-        limits = self.limits
-        texts: list[bytes] = []
-        query = protocol.encode_value(self._query, texts)
-        if send_context:
-            texts.append(self._context.encode("utf-8", "surrogatepass"))
-        header = {
-            "first": first,
-            "context": send_context,
-            "query": query,
-            "documents": [[d.name, d.start, d.end] for d in self._documents],
-            "functions": sorted(self._functions),
-            "tables": [{"name": t.name, "columns": t.columns} for t in self._tables] if send_tables else None,
-            "snapshot_bytes": limits.snapshot_bytes,
-            "memory_bytes": self._granted,
-            "sql_rows": limits.sql_rows,
-            "seconds": min(limits.seconds, 30.0),
-        }
-        worker.send(protocol.SETUP, header, texts)
-        done = await self._expect(worker, protocol.DONE, SETUP_SECONDS)
-        if send_tables:
-            for table in self._tables:
-                for batch in table.batches:
-                    worker.send(protocol.ROWS, {"table": table.name}, [batch])
-                    await self._expect(worker, protocol.DONE, SETUP_SECONDS)
-        return str(done.header.get("memory"))
-
-    async def _expect(self, worker: WorkerProcess, kind: int, seconds: float) -> Frame:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            frame = await worker.receive(left)
-            if frame is not None:
-                if frame.kind != kind:
-                    worker.kill()
-                    raise ProtocolError(f"frame {frame.kind} where {kind} was due")
-                return frame
-        raise TimeoutError(f"no answer within {seconds:g} s")
-
     async def _have_worker(self) -> None:
-        if not self._started:
-            await self._start_worker()
-        elif self._worker is None or not self._worker.alive:
+        if self._worker is None or not self._worker.alive:
             await self._revive()
 
     async def _revive(self) -> None:
@@ -235,34 +168,33 @@ class ReplSession:
             self._worker = None
         known = self._memory.names
         restored = await self._start_with_variables()
-        self._lost = (*(self._lost or ()), *(name for name in known if name not in restored))
+        lost = tuple(name for name in known if name not in restored)
+        self._memory.forget_lines(lost)
+        if lost or self._started:  # a first worker that has everything is nothing to speak of
+            self._lost = (*(self._lost or ()), *lost)
+        self._started = True
 
     async def _start_with_variables(self) -> set[str]:
         """Start a worker and bring back what can be: all, or without the definitions, or nothing."""
         while True:
-            await self._start_worker()
-            assert self._worker is not None
+            worker = await self._start_worker()
             try:
-                return await self._restore(self._worker)
+                return await restore(worker, self._memory)
             except (WorkerGone, ProtocolError, TimeoutError) as error:
                 log.warning("variables could not be restored: %s", error)
                 if self._memory.definitions:
                     self._memory.definitions = {}  # running them again is what can hang
                 else:
-                    self._memory = Memory(self.limits.snapshot_bytes)
-                self._worker.kill()
-                await self._worker.ended()
+                    self._memory = ReplMemory(self.limits.snapshot_bytes)
+                worker.kill()
+                await worker.ended()
 
-    async def _restore(self, worker: WorkerProcess) -> set[str]:
-        memory = self._memory
-        if not memory.definitions and not memory.values:
-            return set()
-        texts = [*memory.definitions.values(), *memory.values.values()]
-        header = {"names": [*memory.definitions, *memory.values], "definitions": len(memory.definitions)}
-        worker.send(protocol.RESTORE, header, [text.encode("utf-8", "replace") for text in texts])
-        done = await self._expect(worker, protocol.DONE, RESTORE_SECONDS)
-        names = done.header.get("restored")
-        return {name for name in names if type(name) is str} if type(names) is list else set()
+    async def _start_worker(self) -> WorkerProcess:
+        fresh = self._pool.take() if self._pool is not None else WorkerProcess()
+        started = await bring_up(fresh, self._material, self._functions, self.limits)
+        self._worker, self._granted = started.worker, started.granted
+        self.level, self.layers = started.level, started.layers
+        return started.worker
 
     # ---- cells ----
 
@@ -309,14 +241,11 @@ class ReplSession:
             worker.kill()
             return await self._after_kill(cell, f"The sandbox worker was ended: it sent {error}.")
         except WorkerGone as gone:
-            return await self._after_kill(cell, self._why_gone(gone))
+            log.warning("the sandbox worker is gone: %s", gone)
+            return await self._after_kill(cell, telling.why_gone(gone))
         except NoReaction:
-            return await self._after_kill(
-                cell,
-                f"The cell was stopped after {cell.seconds:.1f} s and did not react, so Python was restarted. "
-                "Work on less at a time, and avoid single operations over endless or huge sequences.",
-            )
-        return self._result(cell, report)
+            return await self._after_kill(cell, telling.no_reaction(cell))
+        return telling.ended(report, cell, self.limits, self._take_lost())
 
     async def _until_result(self, worker: WorkerProcess, cell: RunningCell) -> Frame:
         """Run the clock, answer calls, climb the ladder of interrupts; returns the RESULT frame."""
@@ -356,66 +285,14 @@ class ReplSession:
             call.exception()  # taken, so that asyncio does not report it as forgotten
         return interrupted_reply()
 
-    def _why_gone(self, gone: WorkerGone) -> str:
-        if str(gone).startswith("violation"):
-            log.warning("sandbox %s", gone)
-            return (
-                f"Python was ended: the cell reached for something that does not exist here ({gone}). Use the provided "
-                "functions and plain Python only."
-            )
-        return (
-            f"Python ended while the cell ran ({gone}); it may have used too much memory or CPU time. Work on less at a "
-            "time."
-        )
-
     async def _after_kill(self, cell: RunningCell, reason: str) -> CellResult:
         """The worker is gone. Bring a new one up at once, unless the cell was cancelled (then at the next one)."""
         if self._worker is not None:
             self._worker.kill()
         if not cell.stopped.done():
             await self._revive()
-        lost = self._take_lost()
-        told = f"{reason}\n{_lost_sentence(lost)}"
-        return CellResult(
-            output="", full_output="", error=told, final=None, draft=None, seconds=cell.seconds,
-            interrupted=cell.timed_out, restarted=True, lost=lost, variables=(),
-        )  # fmt: skip
+        return telling.killed(reason, cell, self._take_lost() or ())
 
-    def _take_lost(self) -> tuple[str, ...]:
-        lost, self._lost = tuple(dict.fromkeys(self._lost or ())), None
-        return lost
-
-    def _result(self, cell: RunningCell, report: CellReport) -> CellResult:
-        restarted = self._lost is not None
-        lost = self._take_lost()
-        error: str | None = report.error or None
-        if report.interrupted:
-            stopped = (
-                f"Stopped after {cell.seconds:.1f} s of code time (the limit is {self.limits.seconds:g} s)."
-            )
-            error = f"{stopped}\n{report.error}\nVariables are kept. Work on less at a time."
-        if restarted:
-            note = f"Python was restarted before this cell. {_lost_sentence(lost)}"
-            error = f"{note}\n{error}" if error else None
-        shown = cut_middle(report.head, report.tail, report.hidden, self.limits.output_chars)
-        if restarted and not error:
-            shown = f"[{note}]\n{shown}"
-        return CellResult(
-            output=shown,
-            full_output=cut_middle(report.head, report.tail, report.hidden, FULL_OUTPUT_CHARS),
-            error=error,
-            final=report.final,
-            draft=report.draft,
-            seconds=cell.seconds,
-            interrupted=report.interrupted,
-            restarted=restarted,
-            lost=lost,
-            variables=report.variables,
-        )
-
-
-def _lost_sentence(lost: Sequence[str]) -> str:
-    if not lost:
-        return "What the cell had set is gone; earlier variables are back."
-    names = ", ".join(lost[:30]) + (f" and {len(lost) - 30} more" if len(lost) > 30 else "")
-    return f"Lost and to be made again: {names}. Other earlier variables are back."
+    def _take_lost(self) -> tuple[str, ...] | None:
+        lost, self._lost = self._lost, None
+        return None if lost is None else tuple(dict.fromkeys(lost))

@@ -388,6 +388,28 @@ async def test_a_worker_that_died_is_replaced_with_the_variables() -> None:
         assert "gone" in result.output
 
 
+async def test_another_session_goes_on_with_the_memory_of_a_closed_one() -> None:
+    code = "import math\nkept = {'a': (1, 2)}\ndef area(r): return math.floor(math.pi * r * r)\nstream = iter([1])"
+    async with ReplSession("text") as first:
+        await first.run(code)
+        assert any(line.startswith("stream:") for line in first.variables)
+    async with ReplSession("other text", memory=first.memory) as second:
+        assert {line.partition(":")[0] for line in second.variables} == {"kept", "area"}
+        result = await second.run("kept, area(2), context")
+        assert result.output.endswith("({'a': (1, 2)}, 12, 'other text')\n")
+        assert result.lost == ("stream",)
+        assert "Lost and to be made again: stream." in result.output
+        assert (await second.run("kept['a']")).output == "(1, 2)\n"
+
+
+async def test_a_session_that_goes_on_without_a_loss_says_nothing_of_it() -> None:
+    async with ReplSession() as first:
+        await first.run("kept = [1, 2]")
+    async with ReplSession(memory=first.memory) as second:
+        result = await second.run("kept")
+    assert (result.output, result.restarted, result.lost) == ("[1, 2]\n", False, ())
+
+
 def test_a_session_lives_across_event_loops() -> None:
     async def ask() -> int:
         return 1
@@ -423,7 +445,7 @@ async def test_generators_can_be_passed_where_a_list_is_meant() -> None:
 async def test_a_definition_that_hangs_when_it_is_brought_back_costs_only_the_definitions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rlm_core.repl.session.RESTORE_SECONDS", 0.3)
+    monkeypatch.setattr("rlm_core.repl.starting.RESTORE_SECONDS", 0.3)
     async with ReplSession(functions={"ready": lambda: True}) as repl:
         await repl.run("kept = [1]")
         code = "def slow():\n    while True: pass\nstop = ready()\ndef f(x=None if 'stop' in SHOW_VARS() else slow()): return x"
@@ -462,7 +484,7 @@ async def test_a_closed_session_says_so() -> None:
 
 
 async def test_a_session_refuses_to_start_below_the_minimum_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rlm_core.repl.session.level_of", lambda layers: "language-only")
+    monkeypatch.setattr("rlm_core.repl.starting.level_of", lambda layers: "language-only")
     with pytest.raises(SandboxTooWeak, match="language-only"):
         await ReplSession().start()
     repl = ReplSession(limits=ReplLimits(minimum_level="language-only"))

@@ -1,0 +1,142 @@
+"""The REPLs of the conversations, with real workers: who is parked, and that its variables are back when it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from rlm_core import Settings
+from rlm_core.backends.ollama_client import OllamaBackend
+from rlm_core.budget import Budget, CancelToken, Limits
+from rlm_core.calls import ModelCalls
+from rlm_core.context import Context, Material
+from rlm_core.question import Question
+from rlm_core.repl import CellResult
+from rlm_core.router import Router
+from rlm_core.run import Run
+from rlm_core.subcalls import SubCalls
+from rlm_core.tokens import TokenEstimator
+from rlm_core.workspaces import LIVE_AT_MOST, Workspaces
+
+
+@pytest.fixture
+async def workspaces() -> AsyncIterator[Workspaces]:
+    made = Workspaces(Settings())
+    yield made
+    await made.close()
+
+
+def no_calls() -> SubCalls:
+    """The functions of a message whose code makes no model call: the server that they name does not exist."""
+
+    async def no_child(*_: object) -> str:
+        raise AssertionError("no child is asked for")
+
+    settings, backend = Settings(), OllamaBackend("http://127.0.0.1:9")
+    calls = ModelCalls(backend, Router(backend, settings), TokenEstimator())
+    return SubCalls(calls, Run("m", settings, Budget(Limits()), CancelToken()), depth=0, solve_child=no_child)
+
+
+def question(text: str = "material") -> Question:
+    return Question("Which?", Context([Material("notes", text)]))
+
+
+async def cell(workspaces: Workspaces, conversation: str, code: str) -> CellResult:
+    """One message of a conversation that runs one cell."""
+    async with workspaces.borrow(
+        question(conversation), no_calls(), conversation_id=conversation
+    ) as workspace:
+        return await workspace.run(code, parent=None, seconds=30)
+
+
+def workers() -> int:
+    """Worker processes that live now, the pool's spare one included."""
+    return sum("boot.py" in " ".join(child.cmdline()) for child in psutil.Process().children())
+
+
+async def test_the_first_of_six_conversations_has_its_variables_back(workspaces: Workspaces) -> None:
+    made = "total = {'a': [1, 2]}\ndef double(n): return n * 2\nstream = iter([1])"
+    assert (await cell(workspaces, "c0", made)).error is None
+    for number in range(1, 6):
+        await cell(workspaces, f"c{number}", f"own = {number}")
+    assert workers() <= LIVE_AT_MOST + 1
+    async with workspaces.borrow(question("c0"), no_calls(), conversation_id="c0") as workspace:
+        listed = {line.partition(":")[0] for line in workspace.variables}
+        assert listed == {"total", "double"}
+        result = await workspace.run("total, double(4), context", parent=None, seconds=30)
+    assert result.output.endswith("({'a': [1, 2]}, 8, 'c0')\n")
+    assert result.lost == ("stream",)
+    assert "Lost and to be made again: stream." in result.output
+    for number in range(1, 6):
+        assert (await cell(workspaces, f"c{number}", "own")).output == f"{number}\n"
+
+
+async def test_a_conversation_that_is_parked_again_and_again_keeps_what_it_has(
+    workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_core.workspaces.LIVE_AT_MOST", 1)
+    await cell(workspaces, "a", "seen = []")
+    for turn in range(3):
+        await cell(workspaces, "b", "1")
+        assert (await cell(workspaces, "a", f"seen.append({turn})")).error is None
+    assert (await cell(workspaces, "a", "seen")).output == "[0, 1, 2]\n"
+
+
+async def test_what_is_parked_has_a_bound_and_the_longest_unused_goes_first(
+    workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_core.workspaces.LIVE_AT_MOST", 1)
+    monkeypatch.setattr("rlm_core.workspaces.PARKED_CHARS", 50_000)
+    for name in ("old", "new", "live"):
+        await cell(workspaces, name, "text = 'x' * 30_000")
+    assert (await cell(workspaces, "new", "len(text)")).output == "30000\n"
+    assert "NameError" in ((await cell(workspaces, "old", "text")).error or "")
+
+
+async def test_a_forgotten_conversation_leaves_nothing_parked(
+    workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_core.workspaces.LIVE_AT_MOST", 1)
+    await cell(workspaces, "secret", "word = 'xyzzy'")
+    await cell(workspaces, "other", "1")
+    await workspaces.forget("secret")
+    assert "NameError" in ((await cell(workspaces, "secret", "word")).error or "")
+
+
+async def test_nobody_is_parked_who_is_at_work(
+    workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_core.workspaces.LIVE_AT_MOST", 1)
+    together = asyncio.Barrier(3)
+
+    async def work(name: str) -> str:
+        async with workspaces.borrow(question(), no_calls(), conversation_id=name) as workspace:
+            await workspace.run(f"mine = {name!r}", parent=None, seconds=30)
+            await together.wait()
+            return (await workspace.run("mine", parent=None, seconds=30)).output
+
+    assert await asyncio.gather(*map(work, "abc")) == ["'a'\n", "'b'\n", "'c'\n"]
+    assert workers() <= 2
+
+
+async def test_two_messages_of_one_conversation_work_one_after_the_other(workspaces: Workspaces) -> None:
+    count = "n = n + 1 if 'n' in SHOW_VARS() else 1"
+
+    async def message() -> None:
+        async with workspaces.borrow(question(), no_calls(), conversation_id="c") as workspace:
+            await workspace.run(count, parent=None, seconds=30)
+            await workspace.run(count, parent=None, seconds=30)
+
+    await asyncio.gather(message(), message())
+    assert (await cell(workspaces, "c", "n")).output == "4\n"
+    assert workers() <= 2
+
+
+async def test_a_conversation_forgotten_while_it_works_leaves_no_worker(workspaces: Workspaces) -> None:
+    async with workspaces.borrow(question(), no_calls(), conversation_id="c") as workspace:
+        await workspace.run("x = 1", parent=None, seconds=30)
+        await workspaces.forget("c")
+    assert workers() <= 1
