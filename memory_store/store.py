@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -75,6 +76,7 @@ class MemoryStore:
             raise
         self._conversations = Conversations(self._db)
         self._messages = Messages(self._db)
+        self._changing = threading.Lock()  # held while one indexer takes the place of another
         self._shelf = self._new_shelf()
         self._indexer = self._new_indexer()
         if self._indexer.pending():
@@ -84,11 +86,12 @@ class MemoryStore:
         """Search by meaning with another model from now on. What the last one embedded is embedded again in the
         background; `status` says how far it is, or why the model cannot be used. Search by words goes on meanwhile.
         """
-        self._embedder = choose(embedder)
-        self._shelf = self._new_shelf()
-        self._indexer.close()
-        self._indexer = self._new_indexer()
-        self._indexer.wake()
+        with self._changing:
+            self._embedder = choose(embedder)
+            self._shelf = self._new_shelf()
+            self._indexer.close()
+            self._indexer = self._new_indexer()
+            self._indexer.wake()
 
     def _new_shelf(self) -> Shelf:
         return Shelf(self._db, self._embedder.count_tokens if self._embedder else estimate_tokens)
@@ -346,10 +349,11 @@ class MemoryStore:
 
     def erase_all(self) -> None:
         """Delete everything of all users, here and on the disk. There is no way back."""
-        self._indexer.close()
-        self._db.erase()
-        shutil.rmtree(self.data_dir / "index", ignore_errors=True)
-        self._indexer = self._new_indexer()
+        with self._changing:
+            self._indexer.close()
+            self._db.erase()
+            shutil.rmtree(self.data_dir / "index", ignore_errors=True)
+            self._indexer = self._new_indexer()
 
     def close(self) -> None:
         """Stop the background work and give the folder free. What is not embedded yet continues at the next start."""
