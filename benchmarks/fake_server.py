@@ -20,7 +20,8 @@ MODEL = "fake"
 
 @dataclass(frozen=True)
 class Exchange:
-    """One chat request and its reply. Times in seconds on the machine's monotonic clock, the same in every process."""
+    """One chat request and its reply. Times in seconds on the machine's monotonic clock, the same in every
+    process; ``answered`` is just before the reply goes out."""
 
     is_root: bool
     arrived: float
@@ -98,13 +99,15 @@ class FakeServer:
                 {**chunk, "choices": [], "usage": usage},
             ]
             events = "".join(f"data: {json.dumps(part)}\n\n" for part in parts) + "data: [DONE]\n\n"
+            self.exchanges.append(Exchange(is_root, arrived, time.monotonic(), chars))
             await _send(writer, "text/event-stream", events)
         else:
             whole = {"role": "assistant", "content": text}
             choice = {"index": 0, "message": whole, "finish_reason": "stop"}
             answer = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
-            await _send(writer, "application/json", json.dumps(answer))
-        self.exchanges.append(Exchange(is_root, arrived, time.monotonic(), chars))
+            body = json.dumps(answer)
+            self.exchanges.append(Exchange(is_root, arrived, time.monotonic(), chars))
+            await _send(writer, "application/json", body)
 
 
 async def _send(writer: asyncio.StreamWriter, kind: str, text: str) -> None:
