@@ -1,8 +1,8 @@
-"""LocalRLM in one script: read the command line, lay out the page, wire it to the engine, serve everything on one port.
+"""LocalRLM in one script: lay out the page, wire it to the engine, serve everything on one port.
 
-Only layout and wiring: what happens at a click is decided in :mod:`ui.desk` (chat), :mod:`ui.library` (documents),
-:mod:`ui.archive` (traces) and :mod:`ui.control` (settings), how things look in the other modules of :mod:`ui`, how answers
-are made in :mod:`rlm_core`.
+Only layout and wiring. What happens at a click is decided in :mod:`ui.desk` (chat), :mod:`ui.library` (documents),
+:mod:`ui.archive` (traces) and :mod:`ui.control` (settings); how things look in the other modules of :mod:`ui`; how answers
+are made in :mod:`rlm_core`. The command line is read in :mod:`ui.start`, and :mod:`ui.serve` runs it all.
 """
 
 from __future__ import annotations
@@ -20,14 +20,10 @@ os.environ.update(
     no_proxy="localhost,127.0.0.1,::1",
 )  # before gradio is imported: nothing may leave this computer
 
-import argparse
-import asyncio
 import contextlib
 import functools
 import hashlib
 import json
-import logging
-import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -35,32 +31,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
-import uvicorn
 
 from rlm_core.api import create_app
 from rlm_core.engine import RLMEngine
 from rlm_core.jobs import Jobs
-from rlm_core.paths import DEFAULT_CONFIG, DEFAULT_DATA
 from rlm_core.security import Access, current_user
-from rlm_core.settings import Settings
 from ui.archive import Archive, TraceView
-from ui.books import UPLOADS
 from ui.control import Control
 from ui.desk import Desk
 from ui.html import block, notice
 from ui.library import Library
 from ui.meter import MODES
 from ui.routes import page_routes
+from ui.serve import run
 from ui.settings_form import FIELDS, FORM, value_of
-from ui.start import Server, access_of, free, settings_of
 from ui.tab import PROBLEMS, Tab, View
 
 HERE = Path(__file__).resolve().parent
-log = logging.getLogger("localrlm")
 
 T = TypeVar("T")
 MAX_UPLOAD = "500mb"
-CLOSE_SECONDS = 8.0
 MODEL_FIELDS = ("models.fast", "models.tools", "models.quality")
 
 
@@ -223,7 +213,9 @@ class Page:
         with gr.Row(elem_id="trace-tools"):
             self.downloads = html(elem_id="downloads")
             self.replay = gr.Button("Replay", size="sm")
-            self.import_trace = gr.UploadButton("Open a saved trace", file_types=[".jsonl"], size="sm")
+            self.import_trace = gr.UploadButton(
+                "Open a saved trace", file_types=[".jsonl"], size="sm", elem_id="import-trace"
+            )
 
     def settings(self) -> None:
         self.backend = html(elem_id="backend")
@@ -587,97 +579,5 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
     return app, desk, control
 
 
-async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Run until Ctrl-C or SIGTERM; then stop the answers in the making, keep what they have, and leave."""
-    engine = RLMEngine(settings, data_dir=arguments.data)
-    interrupted = await asyncio.to_thread(engine.store.mark_interrupted)
-    if interrupted:
-        log.info("%d answer(s) had been interrupted when the app was closed.", interrupted)
-    jobs = Jobs(engine)
-    access = access_of(settings, arguments)
-    app, desk, control = build(engine, jobs, access, arguments.config)
-    certificate, key = access.certificate or (None, None)
-    config = uvicorn.Config(
-        app,
-        host=access.host,
-        port=access.port,
-        log_level="warning",
-        timeout_graceful_shutdown=3,
-        proxy_headers=False,  # a client's address is the one it comes from, not the one it claims
-        server_header=False,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
-    )
-    server = Server(config, page=None if arguments.no_browser else access.first_url)
-    note = arguments.data / "app.json"
-
-    def write_note(started_ollama: bool) -> None:
-        """For the scripts that stop everything."""
-        values = {"pid": os.getpid(), "url": access.url, "started_ollama": started_ollama}
-        note.write_text(json.dumps(values) + "\n", encoding="utf-8")
-
-    control.on_ollama = write_note
-    write_note(False)
-    print(access.announcement(), flush=True)
-    try:
-        await server.serve()
-    finally:
-        await jobs.close()
-        await desk.close()
-        await control.close()
-        note.unlink(missing_ok=True)
-        try:
-            await asyncio.wait_for(engine.close(), CLOSE_SECONDS)
-        except TimeoutError:
-            # The embedding model is just being loaded, which nothing can interrupt. Whatever counts is committed.
-            os._exit(0)
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="app.py", description="LocalRLM: ask about documents of any length, offline."
-    )
-    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on (default 8000)")
-    parser.add_argument(
-        "--lan", action="store_true", help="let others on the home network in, with a password"
-    )
-    parser.add_argument(
-        "--backend", choices=["auto", "ollama", "openai", "embedded"], help="who runs the models"
-    )
-    parser.add_argument("--base-url", metavar="URL", help="address of the model server")
-    parser.add_argument("--model", metavar="NAME", help="one model for all roles")
-    parser.add_argument(
-        "--data", metavar="DIR", type=Path, default=DEFAULT_DATA, help="folder of everything you made"
-    )
-    parser.add_argument(
-        "--config", metavar="FILE", type=Path, default=DEFAULT_CONFIG, help="the settings file"
-    )
-    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
-    return parser.parse_args(arguments)
-
-
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    arguments = parse()
-    try:
-        settings = settings_of(arguments)
-        free(settings, arguments.lan)
-        arguments.data.mkdir(parents=True, exist_ok=True)
-        waiting = arguments.data.resolve() / UPLOADS
-        shutil.rmtree(
-            waiting, ignore_errors=True
-        )  # the store has what it needs; pages of the last run are gone
-        os.environ["GRADIO_TEMP_DIR"] = str(waiting)
-        asyncio.run(serve(settings, arguments))
-    except PROBLEMS as error:
-        print(f"LocalRLM cannot start. {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        pass
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(build))

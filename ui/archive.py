@@ -129,9 +129,12 @@ class Archive:
         Raises :class:`NotYours` with the line that is not an event.
         """
         try:
-            self._opened[tab.session] = parse_trace(path.read_text(encoding="utf-8").splitlines())
+            events = parse_trace(path.read_text(encoding="utf-8").splitlines())
         except (UnicodeDecodeError, ValueError) as error:
             raise NotYours(f"{path.name} is not a saved trace. {error}") from None
+        if not events:  # a last line that was cut off is no error, so this can be any one line
+            raise NotYours(f"{path.name} is not a saved trace. There is no event in it.")
+        self._opened[tab.session] = events
         return OPENED
 
     def leave(self, session: str) -> None:

@@ -11,12 +11,39 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 
 from rlm_core.errors import LocalRLMError
+from rlm_core.paths import DEFAULT_CONFIG, DEFAULT_DATA
 from rlm_core.security import Access
 from rlm_core.settings import Settings
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; ``arguments`` instead of those of this process."""
+    parser = argparse.ArgumentParser(
+        prog="app.py", description="LocalRLM: ask about documents of any length, offline."
+    )
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 8000)")
+    parser.add_argument(
+        "--lan", action="store_true", help="let others on the home network in, with a password"
+    )
+    parser.add_argument(
+        "--backend", choices=["auto", "ollama", "openai", "embedded"], help="who runs the models"
+    )
+    parser.add_argument("--base-url", metavar="URL", help="address of the model server")
+    parser.add_argument("--model", metavar="NAME", help="one model for all roles")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, default=DEFAULT_DATA, help="folder of everything you made"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, default=DEFAULT_CONFIG, help="the settings file"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    return parser.parse_args(arguments)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

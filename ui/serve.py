@@ -1,0 +1,100 @@
+"""One run of the app: start the engine and the server, tell the scripts where it is, and close everything in order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from rlm_core.engine import RLMEngine
+from rlm_core.jobs import Jobs
+from rlm_core.security import Access
+from rlm_core.settings import Settings
+from ui.books import UPLOADS
+from ui.control import Control
+from ui.desk import Desk
+from ui.start import Server, access_of, free, parse, settings_of
+from ui.tab import PROBLEMS
+
+log = logging.getLogger("localrlm")
+
+CLOSE_SECONDS = 8.0
+Build = Callable[[RLMEngine, Jobs, Access, Path], tuple[Any, Desk, Control]]
+"""Makes the web application of an engine: (the ASGI app, its desk, its control). It is in ``app.py``."""
+
+
+async def serve(settings: Settings, arguments: argparse.Namespace, build: Build) -> None:
+    """Run until Ctrl-C or SIGTERM; then stop the answers in the making, keep what they have, and leave."""
+    engine = RLMEngine(settings, data_dir=arguments.data)
+    interrupted = await asyncio.to_thread(engine.store.mark_interrupted)
+    if interrupted:
+        log.info("%d answer(s) had been interrupted when the app was closed.", interrupted)
+    # The store has what it needs of them, and the pages of the last run are gone. (No other app runs on this folder: the
+    # store, opened above, allows only one.)
+    shutil.rmtree(arguments.data.resolve() / UPLOADS, ignore_errors=True)
+    jobs = Jobs(engine)
+    access = access_of(settings, arguments)
+    app, desk, control = build(engine, jobs, access, arguments.config)
+    certificate, key = access.certificate or (None, None)
+    config = uvicorn.Config(
+        app,
+        host=access.host,
+        port=access.port,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+        proxy_headers=False,  # a client's address is the one it comes from, not the one it claims
+        server_header=False,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    server = Server(config, page=None if arguments.no_browser else access.first_url)
+    note = arguments.data / "app.json"
+
+    def write_note(started_ollama: bool) -> None:
+        """For the scripts that stop everything."""
+        values = {"pid": os.getpid(), "url": access.url, "started_ollama": started_ollama}
+        note.write_text(json.dumps(values) + "\n", encoding="utf-8")
+
+    control.on_ollama = write_note
+    write_note(False)
+    print(access.announcement(), flush=True)
+    try:
+        await server.serve()
+    finally:
+        await jobs.close()
+        await desk.close()
+        await control.close()
+        note.unlink(missing_ok=True)
+        try:
+            await asyncio.wait_for(engine.close(), CLOSE_SECONDS)
+        except TimeoutError:
+            # The embedding model is just being loaded, which nothing can interrupt. Whatever counts is committed.
+            os._exit(0)
+
+
+def run(build: Build) -> int:
+    """Do what the command line says until it is over; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    arguments = parse()
+    try:
+        settings = settings_of(arguments)
+        free(settings, arguments.lan)
+        arguments.data.mkdir(parents=True, exist_ok=True)
+        os.environ["GRADIO_TEMP_DIR"] = str(arguments.data.resolve() / UPLOADS)
+        asyncio.run(serve(settings, arguments, build))
+    except PROBLEMS as error:
+        print(f"LocalRLM cannot start. {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
