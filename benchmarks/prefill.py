@@ -4,8 +4,9 @@
 
 The whole engine runs with the real embedded model: it reads every prompt, and llama.cpp reports how many tokens of it were in
 the cache. As a model of 135 million parameters does not write code that runs, each of its root replies is replaced by a
-cell that makes four sub-calls and prints. So the replaced reply has to be read anew, which it would not be with a model that
-wrote it: the shares are lower bounds. "One slot for all" is the same without the root's own slot, "no cache" what the prompts
+cell that makes two sub-calls and prints. So the replaced reply has to be read anew, which it would not be with a model that
+wrote it: the shares are lower bounds. "Of what was sent before" is what the cache can give at most: the prompt of the turn
+before. "One slot for all" is the same without the root's own slot, "no cache" what the prompts
 would cost if each were read whole, at the speed measured.
 """
 
@@ -30,7 +31,7 @@ QUESTION = "Which day does the garden open late?"
 TEXT = "The garden of the house opens at nine and closes at dusk, except on the first day.\n" * 3_000
 CELL = """```repl
 part = {n}
-pieces = [context[(4 * part + i) * 600:][:600] for i in range(4)]
+pieces = [context[(2 * part + i) * 400:][:400] for i in range(2)]
 said = llm_query_batched([f"When does it open? Answer in one word.\\n{{p}}" for p in pieces])
 print(part, [len(s) > 0 for s in said])
 ```"""
@@ -109,13 +110,15 @@ def main() -> None:
         f"{machine}, {time.strftime('%Y-%m-%d %H:%M')}, {subcalls} sub-calls between {arguments.turns} turns\n\n"
     )
     write(
-        "| turn | prompt tokens | from the cache | seconds to read | one slot for all: from the cache | seconds |\n"
+        "| turn | prompt tokens | from the cache | of what was sent before | seconds to read | one slot for all: from the cache | seconds |\n"
     )
-    write("|---|---|---|---|---|---|\n")
+    write("|---|---|---|---|---|---|---|\n")
+    before = 0
     for mine, other in zip(own, shared, strict=True):
-        write(
-            f"| {mine.turn} | {mine.tokens:,} | {mine.share:.1%} | {mine.seconds:.2f} | {other.share:.1%} | {other.seconds:.2f} |\n"
-        )
+        again = f"{mine.cached / before:.1%}" if before else ""
+        write(f"| {mine.turn} | {mine.tokens:,} | {mine.share:.1%} | {again} | {mine.seconds:.2f} ")
+        write(f"| {other.share:.1%} | {other.seconds:.2f} |\n")
+        before = mine.tokens
     later = own[1:]
     share = sum(turn.cached for turn in later) / sum(turn.tokens for turn in later)
     speed = statistics.median(
