@@ -116,6 +116,10 @@ class Shelf:
                 for piece in chunk(loaded.text, loaded.sections, int(PASSAGE_TOKENS * ratio))
             ),
         )
+        sql.execute(
+            "INSERT INTO chunk_words(rowid, text, heading) SELECT seq, text, heading FROM chunks WHERE document = ?",
+            (document,),
+        )
 
     def all(self, user: str) -> list[Document]:
         """Newest first."""

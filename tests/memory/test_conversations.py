@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from memory_store import ROOT, MemoryStore, NotFound, StoreError
+from memory_store.schema import MIGRATIONS
 
 
 def texts(store: MemoryStore, conversation: str = "c") -> list[str]:
@@ -261,12 +262,29 @@ def test_many_threads_write_one_conversation_without_losing_or_mixing_anything(s
 def test_a_database_of_a_newer_program_is_refused_with_advice(tmp_path: Path) -> None:
     MemoryStore(tmp_path, embedder=None).close()
     with sqlite3.connect(tmp_path / "memory.sqlite3") as sql:
+        (right,) = sql.execute("PRAGMA user_version").fetchone()
         sql.execute("PRAGMA user_version = 999")
     with pytest.raises(StoreError, match=r"newer LocalRLM \(schema 999"):
         MemoryStore(tmp_path, embedder=None)
     with sqlite3.connect(tmp_path / "memory.sqlite3") as sql:  # and the lock was given back
-        sql.execute("PRAGMA user_version = 1")
+        sql.execute(f"PRAGMA user_version = {right}")
     MemoryStore(tmp_path, embedder=None).close()
+
+
+def test_a_database_of_an_older_program_is_brought_up_to_date_with_what_it_holds(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "memory.sqlite3") as sql:
+        sql.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 1")
+        sql.execute(
+            "INSERT INTO documents VALUES (1, 'old', 'local', 'old.txt', 'text', 18, 'x', 0, 17, 5, '[]')"
+        )
+        sql.execute("INSERT INTO document_texts VALUES (1, 'the walrus sleeps')")
+        sql.execute("INSERT INTO chunks VALUES (1, 1, 0, 17, 0, '', 'the walrus sleeps')")
+    sql.close()
+    with MemoryStore(tmp_path, embedder=None) as store:
+        new = store.add_document("new.txt", b"the other walrus swims")
+        assert {hit.document_id for hit in store.search_documents("walrus")} == {"old", new.id}
+        store.delete_document("old")
+        assert [hit.text for hit in store.search_documents("walrus")] == ["the other walrus swims"]
 
 
 def test_a_damaged_database_is_named(tmp_path: Path) -> None:
