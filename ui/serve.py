@@ -27,7 +27,6 @@ from ui.tab import PROBLEMS
 
 log = logging.getLogger("localrlm")
 
-CLOSE_SECONDS = 8.0
 Build = Callable[[RLMEngine, Jobs, Access, Path], tuple[Any, Desk, Control]]
 """Makes the web application of an engine: (the ASGI app, its desk, its control). It is in ``app.py``."""
 
@@ -74,17 +73,14 @@ async def serve(settings: Settings, arguments: argparse.Namespace, build: Build)
         await desk.close()
         await control.close()
         note.unlink(missing_ok=True)
-        try:
-            await asyncio.wait_for(engine.close(), CLOSE_SECONDS)
-        except TimeoutError:
-            # The embedding model is just being loaded, which nothing can interrupt. Whatever counts is committed.
-            os._exit(0)
+        await engine.close()
 
 
 def run(build: Build) -> int:
     """Do what the command line says until it is over; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("torch").setLevel(logging.WARNING)  # it tells its statistics at exit
     arguments = parse()
     try:
         settings = settings_of(arguments)
