@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from rlm_core.paths import PROJECT
 from rlm_core.security import Access
 from rlm_core.settings import Settings
 from ui import gpu
+from ui.books import UPLOADS
 from ui.html import block, esc, notice
 from ui.models_view import backend_line, model_table, pulling, short_status, store_line, window_cost
 from ui.models_view import gpu as gpu_line
@@ -126,6 +128,7 @@ class Control:
         self._owner_only(tab)
         if action == "erase":
             await self.engine.erase_everything()
+            await asyncio.to_thread(shutil.rmtree, self.engine.data_dir / UPLOADS, ignore_errors=True)
             return
         backend, settings = await self.engine.backend(), self.engine.settings
         if action == "load":

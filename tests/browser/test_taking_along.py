@@ -90,3 +90,26 @@ def test_everything_moves_to_another_localrlm_by_export_and_import(
         expect(new.page.locator("#attached")).to_contain_text("orchard.md")
     finally:
         app.stop()
+
+
+def test_erase_everything_leaves_neither_conversations_nor_uploaded_files(
+    visit: Callable[..., Visitor], tmp_path: Path, ollama: ScriptedOllama
+) -> None:
+    note = tmp_path / "orchard.md"
+    note.write_text("# Orchard\n\nThe quince stands by the wall.\n", encoding="utf-8")
+    app = App(tmp_path / "data", "--backend", "ollama", "--base-url", ollama.url).start()
+    try:
+        visitor = visit(app)
+        visitor.ask("Where does the quince stand?", [note])
+        visitor.go("Settings")
+        visitor.page.once("dialog", lambda dialog: dialog.accept())
+        visitor.page.get_by_text("Erase everything", exact=True).click()
+        expect(visitor.page.locator("#store")).to_contain_text("0 conversations, 0 messages, 0 documents")
+        assert not list((app.folder / "uploads").rglob("*.md"))
+        visitor.reload()
+        expect(visitor.page.locator("#conversations")).not_to_contain_text("quince")
+        visitor.page.locator("#new-chat").click()
+        visitor.go("Chat")
+        visitor.ask("Where does the quince stand now?", [note])
+    finally:
+        app.stop()
