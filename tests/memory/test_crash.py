@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from memory_store import MemoryStore
 from tests.memory.toy import WordHashes
 
@@ -40,6 +42,7 @@ def write_until_killed(folder: Path, run: int, acknowledged: dict[str, tuple[str
             acknowledged[item] = (kind, text)
 
 
+@pytest.mark.timeout(120 + 10 * KILLS)
 def test_kills_at_random_moments_lose_nothing_and_recall_finds_everything(
     tmp_path: Path, open_store: OpenStore
 ) -> None:
@@ -137,8 +140,6 @@ def test_what_the_index_missed_is_added_and_what_it_has_too_much_is_removed(open
 
 
 def test_without_chroma_vectors_are_compared_one_by_one(open_store: OpenStore, monkeypatch: object) -> None:
-    import pytest
-
     assert isinstance(monkeypatch, pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "chromadb", None)  # importing it fails
     store = open_store(embedder=WordHashes())
