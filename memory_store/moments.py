@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 Moment = float | int | str | datetime
 
@@ -51,8 +51,3 @@ def in_words(at: float) -> str:
 def day_in_words(at: float) -> str:
     """The date without its weekday: `8 May 2023`."""
     return in_words(at).partition(" ")[2]
-
-
-def iso(at: float) -> str:
-    """ISO 8601 in UTC, for exports."""
-    return datetime.fromtimestamp(at, UTC).isoformat()
