@@ -102,6 +102,10 @@ FORM = (
             Field("repl.seconds", "Seconds of a code cell", "Time spent in model calls does not count.", "number"),
             Field("repl.memory_mb", "Memory of the code (MB)", "A cell that needs more is ended.", "number"),
             Field("repl.output_chars", "Output shown to the model", "Characters; the whole output stays in the trace.", "number"),
+            Field(
+                "repl.accept_weak_sandbox", "Allow a weak sandbox",
+                "Off: code runs only where the system can lock its process. On: you agree to run it with less protection.", "switch",
+            ),
             Field("memory.working_messages", "Recent messages", "The last messages that each prompt carries.", "number"),
             Field("memory.recall", "Remembered messages", "Older messages that are looked up for each question. 0 turns the memory off.", "number"),
             Field(
