@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from rlm_core.security import Access
 from tests.api.server import RunningApp
@@ -38,6 +39,7 @@ async def talk(url: str, key: str, user: int, messages: range) -> None:
             assert answer == f"You said: {said}"
 
 
+@pytest.mark.alone
 async def test_twenty_users_at_once_lose_and_cross_nothing(ollama: ScriptedOllama, tmp_path: Path) -> None:
     access = await asyncio.to_thread(Access.home_network, tmp_path, password="three-quiet-owls")
     access.host = "127.0.0.1"

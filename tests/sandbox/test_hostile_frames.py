@@ -104,6 +104,7 @@ def test_a_result_while_a_call_is_open_is_the_end_of_the_cell_only(taken: Cells)
     assert taken.run("result(cell, texts=[b'fine'] + [b''] * 5)").output == "fine"
 
 
+@pytest.mark.alone
 def test_the_hosts_memory_stays_small_under_hostile_frames(taken: Cells) -> None:
     process = psutil.Process()
     taken.run("result(cell)")

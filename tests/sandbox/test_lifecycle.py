@@ -27,6 +27,7 @@ def children() -> set[psutil.Process]:
     }
 
 
+@pytest.mark.alone
 async def test_two_hundred_sessions_leave_no_process_thread_descriptor_or_memory() -> None:
     process = psutil.Process()
     others, before_us = children(), process.children()
@@ -54,6 +55,7 @@ async def test_two_hundred_sessions_leave_no_process_thread_descriptor_or_memory
     )
 
 
+@pytest.mark.alone
 async def test_a_cell_that_is_killed_again_and_again_leaves_nothing() -> None:
     process = psutil.Process()
     others = children()
