@@ -10,26 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlm_core.asking import LoopThread, result_of
 from rlm_core.backends.base import Backend, ChatMessage
-from rlm_core.budget import Budget, BudgetExhausted, CancelToken
+from rlm_core.budget import Budget, CancelToken
 from rlm_core.citations import cite
-from rlm_core.context import Context, Material, MaterialSource
+from rlm_core.context import Context, MaterialSource
 from rlm_core.ending import conclude
 from rlm_core.events import Event, RouteEvent
-from rlm_core.parts import Parts
+from rlm_core.parts import Assembly, Parts
 from rlm_core.paths import DEFAULT_DATA
 from rlm_core.probe import Capabilities
-from rlm_core.question import Question, shorten
+from rlm_core.question import Question
 from rlm_core.recall import recall
 from rlm_core.record import Record
 from rlm_core.recursion import CannotCode
-from rlm_core.repl import ReplError
+from rlm_core.request import MessageRequest
 from rlm_core.results import Answer, Result, Route
 from rlm_core.run import Run, new_id
 from rlm_core.settings import Limits, Mode, Settings, StrategyName
@@ -40,14 +41,6 @@ if TYPE_CHECKING:
     from memory_store import MemoryStore
     from rlm_core.backends.choose import Choice
     from rlm_core.repl import SandboxReport
-
-__all__ = ["MaterialSource", "RLMEngine", "Turn"]
-
-
-MESSAGE_AS_MATERIAL_CHARS = 12_000
-MESSAGE_CHARS_PER_WINDOW_TOKEN = 1.5
-"""A longer message is itself material: what was pasted into it becomes ``context``. In a small window that begins earlier:
-a message may take about two fifths of it."""
 
 
 class RLMEngine:
@@ -68,7 +61,7 @@ class RLMEngine:
         self.data_dir = Path(data_dir) if data_dir is not None else DEFAULT_DATA
         self._store = store
         self._owns_store = store is None
-        self._parts = Parts(self.settings, self.data_dir, self._open_store, self._existing_store, backend)
+        self._assembly = Assembly(self.settings, self.data_dir, lambda: self._store, backend)
         self._asking: LoopThread | None = None
 
     # --- the way of a message ----------------------------------------------------------------------------------------
@@ -84,155 +77,97 @@ class RLMEngine:
         mode: Mode = "auto",
         strategy: StrategyName | None = None,
         model: str | None = None,
+        user: str = "local",
         budget: Budget | Limits | None = None,
         cancel: CancelToken | None = None,
-        turn: Turn | None = None,
-        user: str = "local",
     ) -> AsyncIterator[Event]:
         """Answer one message; yields events (DESIGN.md 4.5), the last one is ``done``.
 
-        ``documents`` are ids of stored documents, paths, or :class:`Material`; ``context`` is a text. With a
-        ``conversation_id`` question and answer are stored; ``turn`` is a question that :meth:`begin` has stored.
-        ``mode`` overrules the complexity analysis, ``strategy`` the choice among the recursive strategies, ``model`` the
-        roles. Whatever happens, an answer or a clear reason comes, marked partial where it is: only MaterialError
-        (before the first event) is raised.
+        The parameters are those of :class:`MessageRequest`, with the ledger and the stop button of :meth:`answer`.
+        Whatever happens, an answer or a clear reason comes, marked partial where it is: only MaterialError, before the
+        first event, is raised.
         """
-        if turn is None:
-            turn = await self.begin(
-                message,
-                conversation_id=conversation_id,
-                documents=documents,
-                context=context,
-                history=history,
-                user=user,
-            )
+        turn = await self.begin(
+            MessageRequest(message, conversation_id, documents, context, history, mode, strategy, model, user)
+        )
+        async with aclosing(self.answer(turn, budget=budget, cancel=cancel)) as events:
+            async for event in events:
+                yield event
+
+    async def begin(self, request: MessageRequest) -> Turn:
+        """The first half of :meth:`process_message`: accept a question. One that is to be stored is committed, with an
+        empty answer, when this returns. Raises MaterialError for material that is not there."""
+        return await asyncio.to_thread(accept, request, lambda: self.store)
+
+    async def answer(
+        self, turn: Turn, *, budget: Budget | Limits | None = None, cancel: CancelToken | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The second half: answer a question that was accepted. Every event is written down before it is yielded, and a
+        stream that is closed before its end stops the work."""
         if not isinstance(budget, Budget):
             budget = Budget(budget or self.settings.limits)
-        run = Run(turn.answer_id, self.settings, budget, cancel or CancelToken(), model)
-        work = asyncio.create_task(self._work(run, turn, mode, strategy or self.settings.strategy))
-        record = Record(turn, self.data_dir, self.store if turn.stored else None)
-        try:
-            while not record.complete:
-                event = await run.events.get()
-                await record.keep(event)
-                yield event
-        finally:
-            if not record.complete:
-                run.cancel.cancel("Whoever asked went away.")
-                await asyncio.shield(record.keep_rest(run.events))
-            await work
+        run = Run(turn.answer_id, self.settings, budget, cancel or CancelToken(), turn.request.model)
+        record = Record(turn, self.data_dir, self.store if turn.request.stored else None)
+        async with self._assembly.in_use() as assembly:
+            question = Question(turn.request.message, Context(turn.materials), tuple(turn.request.history))
+            answer = self._answer(run, assembly, turn, question)
+            work = asyncio.create_task(conclude(run, question, answer))
+            try:
+                while not record.complete:
+                    event = await run.events.get()
+                    await record.keep(event)
+                    yield event
+            finally:
+                if not record.complete:
+                    run.cancel.cancel("Whoever asked went away.")
+                    await asyncio.shield(record.keep_rest(run.events))
+                await work
 
-    async def _work(self, run: Run, turn: Turn, mode: Mode, strategy: StrategyName) -> None:
-        """The answer, or what there is of it and why there is no more."""
-        question = Question(turn.message, Context(turn.materials), turn.history)
-        await conclude(run, question, self._answer(run, turn, question, mode, strategy))
-
-    async def _answer(
-        self, run: Run, turn: Turn, question: Question, mode: Mode, strategy: StrategyName
-    ) -> Answer:
+    async def _answer(self, run: Run, assembly: Assembly, turn: Turn, question: Question) -> Answer:
         """recall -> complexity -> direct | recursive -> answer"""
-        parts = await self._parts.opened(run)
-        if turn.stored:
+        parts = await assembly.parts(run)
+        if turn.request.stored:
             question = await recall(run, turn, question, self.store)
-        question = _with_long_message_as_material(question, self.settings.num_ctx)
-        route = await self._route(run, parts, question, mode, strategy)
+        question = question.with_long_text_as_material(run.settings.num_ctx)
+        route = await self._route(run, parts, turn.request, question)
         run.emit(RouteEvent, **asdict(route))
         if route.decision == "direct":
             return await parts.direct.answer(run, question)
-        return await self._recursive(run, parts, turn, question, route, may_fall_back=strategy == "auto")
+        if route.strategy == "retrieve":
+            return await parts.reader.answer(run, question)
+        return await self._in_repl(run, parts, turn.request, question, route)
 
-    async def _route(
-        self, run: Run, parts: Parts.Opened, question: Question, mode: Mode, strategy: StrategyName
-    ) -> Route:
+    async def _route(self, run: Run, parts: Parts, request: MessageRequest, question: Question) -> Route:
         """Direct or recursive, and by which strategy."""
-        if mode == "auto":
+        if request.mode == "auto":
             room = await parts.direct.room_tokens(run, question)
             route = await parts.complexity.judge(run, question, room_tokens=room)
         else:
-            decision = "direct" if mode == "direct" else "recursive"
-            threshold = self.settings.complexity_threshold
-            score = 0.0 if mode == "direct" else 1.0
-            route = Route(decision, score, threshold, (f"asked for: {mode}",))  # type: ignore[arg-type]
+            route = Route.asked_for(request.mode, run.settings.complexity_threshold)
         if route.decision == "direct":
             return route
-        if strategy != "auto":
-            return replace(route, strategy=strategy)
-        chosen: str
-        try:
-            capabilities = await parts.probe.of(run)
-            chosen, why = capabilities.strategy, capabilities.sentence
-        except ReplError as error:
-            run.warn("no_sandbox", f"{error} Until then the material is searched and read in passages.")
-            chosen, why = "retrieve", "code cannot be run safely here"
-        except BudgetExhausted as error:
-            chosen, why = "retrieve", str(error)
-        if chosen == "retrieve" and not len(question.context):
-            reasons = (*route.reasons, why, "there is no material to search")
-            return replace(route, decision="direct", reasons=reasons)
-        return replace(route, strategy=chosen, reasons=(*route.reasons, why))
+        strategy = request.strategy or run.settings.strategy
+        return await parts.strategies.choose(run, question, route, strategy)
 
-    async def _recursive(
-        self,
-        run: Run,
-        parts: Parts.Opened,
-        turn: Turn,
-        question: Question,
-        route: Route,
-        *,
-        may_fall_back: bool,
+    async def _in_repl(
+        self, run: Run, parts: Parts, request: MessageRequest, question: Question, route: Route
     ) -> Answer:
-        """The chosen strategy; under ``auto`` a model that fails at code reads passages instead."""
-        if route.strategy == "retrieve":
-            return await parts.reader.answer(run, question)
-        depth = run.budget.limits.max_depth
-        subcalls = parts.subcalls(run, depth, turn.user if turn.stored else None)
-        kept_for = turn.conversation_id if turn.stored else None
+        """``plan`` or ``loop``. A model that was taken for a programmer by ``auto`` and fails reads passages instead."""
+        subcalls = parts.children.subcalls(run, user=request.user if request.stored else None)
+        kept_for = request.conversation_id if request.stored else None
         async with parts.workspaces.borrow(question, subcalls, conversation_id=kept_for) as workspace:
             if route.strategy == "plan":
                 return await parts.plan.answer(run, question, workspace)
             try:
-                return await parts.loop.answer(run, question, workspace, depth=depth)
+                return await parts.loop.answer(run, question, workspace, depth=run.budget.limits.max_depth)
             except CannotCode as error:
-                if may_fall_back and len(question.context):
+                chosen_by_us = (request.strategy or run.settings.strategy) == "auto"
+                if chosen_by_us and len(question.context):
                     run.warn("cannot_code", f"{error} The material is searched and read in passages instead.")
                     return await parts.reader.answer(run, question)
                 return replace(cite(error.last_reply, {}, question.context), partial=True, reason=str(error))
 
-    # --- questions ----------------------------------------------------------------------------------------------------
-
-    async def begin(
-        self,
-        message: str,
-        *,
-        conversation_id: str | None = None,
-        documents: Sequence[MaterialSource] | None = None,
-        context: str | None = None,
-        history: Sequence[ChatMessage] = (),
-        user: str = "local",
-        parent_id: str | None = None,
-        question_id: str | None = None,
-        incognito: bool = False,
-    ) -> Turn:
-        """Accept a question: with a ``conversation_id`` it is committed, with an empty answer, when this returns.
-
-        ``documents`` None means those of the previous question of the conversation, an empty list none. ``question_id``
-        asks for another answer to a stored question, ``parent_id`` places the question below that message.
-        Raises MaterialError for material that is not there.
-        """
-        return await asyncio.to_thread(
-            lambda: accept(
-                lambda: self.store,
-                message,
-                conversation_id=conversation_id,
-                documents=documents,
-                context=context,
-                history=tuple(history),
-                user=user,
-                parent_id=parent_id,
-                question_id=question_id,
-                incognito=incognito,
-            )
-        )
+    # --- for callers that wait -----------------------------------------------------------------------------------------
 
     def ask(
         self,
@@ -246,30 +181,36 @@ class RLMEngine:
 
         Raises MaterialError for material that is not there.
         """
+
+        async def all_events() -> list[Event]:
+            stream = self.process_message(question, documents=documents, context=context, **options)
+            return [event async for event in stream]
+
         if self._asking is None:
             self._asking = LoopThread()
-        return self._asking.run(self._ask(question, context, documents, options))
+        return result_of(self._asking.run(all_events()))
 
-    async def _ask(
-        self,
-        question: str,
-        context: str | None,
-        documents: Sequence[MaterialSource],
-        options: dict[str, Any],
-    ) -> Result:
-        events = [
-            event
-            async for event in self.process_message(question, documents=documents, context=context, **options)
-        ]
-        return result_of(events)
+    def __enter__(self) -> RLMEngine:
+        return self
 
-    # --- what the views ask for ---------------------------------------------------------------------------------------
+    def __exit__(self, *error: object) -> None:
+        if self._asking is not None:
+            self._asking.run(self.close())
+            self._asking.stop()
+            self._asking = None
+
+    # --- for the views ---------------------------------------------------------------------------------------------------
 
     @property
     def store(self) -> MemoryStore:
         """The memory of this installation, opened when first used. Raises memory_store.StoreLocked when another
         process has it."""
-        return self._open_store()
+        if self._store is None:
+            from memory_store import MemoryStore
+
+            memory = self.settings.memory
+            self._store = MemoryStore(self.data_dir, embedder=memory.embedder, chroma_url=memory.chroma_url)
+        return self._store
 
     async def backend(self) -> Backend:
         """The model server that answers."""
@@ -277,22 +218,13 @@ class RLMEngine:
 
     async def choice(self) -> Choice:
         """Which backend answers, why, and how to get a better one, in words."""
-        return await self._parts.choice()
-
-    async def apply(self, settings: Settings, *, choose_again: bool = False) -> None:
-        """Take over new settings; the next message uses them. Running ones finish with the old. ``choose_again`` looks
-        anew which backend answers, because something outside has changed."""
-        old, embedder = self._parts, self.settings.memory.embedder
-        self.settings = settings
-        self._parts = old.with_settings(settings, keep_backend=not choose_again)
-        await old.retire()
-        if self._store is not None and settings.memory.embedder != embedder:
-            await asyncio.to_thread(self._store.use_embedder, settings.memory.embedder)
+        return await self._assembly.choice()
 
     async def capabilities(self, model: str | None = None, *, again: bool = False) -> Capabilities:
         """What the model that drives the REPL can do; tried now if it was not yet, or ``again``."""
         run = Run(new_id(), self.settings, Budget(self.settings.limits), CancelToken(), model)
-        return await (await self._parts.opened(run)).probe.of(run, again=again)
+        async with self._assembly.in_use() as assembly:
+            return await (await assembly.parts(run)).probe.of(run, again=again)
 
     async def sandbox_report(self) -> SandboxReport:
         """What the sandbox reaches on this machine, tried inside a locked worker."""
@@ -304,9 +236,18 @@ class RLMEngine:
         """The saved events of an answer. Raises FileNotFoundError when there are none."""
         return read_trace(trace_path(self.data_dir, message_id))
 
+    async def apply(self, settings: Settings, *, choose_again: bool = False) -> None:
+        """Take over new settings; the next message uses them. Running ones finish with the old. ``choose_again`` looks
+        anew which backend answers, because something outside has changed."""
+        embedder = self.settings.memory.embedder
+        self.settings = settings
+        self._assembly = await self._assembly.replaced(settings, choose_again=choose_again)
+        if self._store is not None and settings.memory.embedder != embedder:
+            await asyncio.to_thread(self._store.use_embedder, settings.memory.embedder)
+
     async def forget_conversation(self, conversation_id: str) -> None:
         """Delete a conversation with its REPL and the traces of all its answers."""
-        await self._parts.forget_workspace(conversation_id)
+        await self._assembly.forget_workspace(conversation_id)
         for message_id in await asyncio.to_thread(self.store.message_ids, conversation_id):
             trace_path(self.data_dir, message_id).unlink(missing_ok=True)
         await asyncio.to_thread(self.store.delete_conversation, conversation_id)
@@ -318,35 +259,7 @@ class RLMEngine:
 
     async def close(self) -> None:
         """End workers, child processes and connections; close the store if this engine opened it."""
-        await self._parts.close()
+        await self._assembly.close()
         if self._owns_store and self._store is not None:
             await asyncio.to_thread(self._store.close)
             self._store = None
-
-    def __enter__(self) -> RLMEngine:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._asking is not None:
-            self._asking.run(self.close())
-            self._asking.stop()
-            self._asking = None
-
-    def _open_store(self) -> MemoryStore:
-        if self._store is None:
-            from memory_store import MemoryStore
-
-            memory = self.settings.memory
-            self._store = MemoryStore(self.data_dir, embedder=memory.embedder, chroma_url=memory.chroma_url)
-        return self._store
-
-    def _existing_store(self) -> MemoryStore | None:
-        return self._store
-
-
-def _with_long_message_as_material(question: Question, window: int) -> Question:
-    most = min(MESSAGE_AS_MATERIAL_CHARS, int(MESSAGE_CHARS_PER_WINDOW_TOKEN * window))
-    if len(question.text) <= most:
-        return question
-    materials = [*(part.material for part in question.context.parts), Material("your message", question.text)]
-    return replace(question, text=shorten(question.text, most // 4), context=Context(materials))

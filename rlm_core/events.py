@@ -113,6 +113,19 @@ class OutputEvent(Event):
     final: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChildAnswerEvent(Event):
+    """What a child RLM handed back, below the step that asked it. ``child`` is its number; ``text`` may be shortened,
+    ``chars`` is its true size; ``reason`` says why it is only partial."""
+
+    type: ClassVar[str] = "child_answer"
+    child: int
+    text: str
+    chars: int
+    partial: bool
+    reason: str | None
+
+
 @dataclass(frozen=True)
 class PromptPart:
     """One message of a prompt: its text as sent, or its head and tail when it is long (``chars`` is its true size)."""
@@ -233,6 +246,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         TurnStartedEvent,
         CodeEvent,
         OutputEvent,
+        ChildAnswerEvent,
         ModelCallStartedEvent,
         ModelCallFinishedEvent,
         TokenEvent,

@@ -10,19 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rlm_core.backends.base import ChatMessage
 from rlm_core.budget import CancelToken
 from rlm_core.errors import LocalRLMError
 from rlm_core.events import DoneEvent, ErrorEvent, Event, PhaseEvent
 from rlm_core.line import Line, Ticket
-from rlm_core.settings import Mode, StrategyName
+from rlm_core.request import MessageRequest
+from rlm_core.turns import Turn
 
 if TYPE_CHECKING:
-    from rlm_core.engine import MaterialSource, RLMEngine, Turn
+    from rlm_core.engine import RLMEngine
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,16 @@ class ConversationBusy(LocalRLMError):
 
 
 class Job:
-    """One answer being made. ``events`` grows until the last one, a ``done`` event."""
+    """One answer being made. ``events`` grows until the last one, a ``done`` event. The material is not kept here: a
+    job outlives its work."""
 
     def __init__(self, turn: Turn) -> None:
-        self.turn = turn
+        self.message = turn.request.message
         self.message_id = turn.answer_id
         self.question_id = turn.question_id
-        self.conversation_id = turn.conversation_id
-        self.user = turn.user
+        self.conversation_id = turn.request.conversation_id
+        self.user = turn.request.user
+        self.stored = turn.request.stored
         self.started_at = time.time()
         self.cancel_token = CancelToken()
         self.events: list[Event] = []
@@ -92,29 +94,12 @@ class Jobs:
         self._tickets: dict[str, Ticket] = {}
         self._beginning: set[str] = set()
 
-    async def start(
-        self,
-        message: str,
-        *,
-        conversation_id: str | None = None,
-        documents: Sequence[MaterialSource] | None = None,
-        context: str | None = None,
-        history: Sequence[ChatMessage] = (),
-        incognito: bool = False,
-        mode: Mode = "auto",
-        strategy: StrategyName | None = None,
-        model: str | None = None,
-        user: str = "local",
-        parent_id: str | None = None,
-        question_id: str | None = None,
-    ) -> Job:
-        """Begin to answer ``message``. It is committed to the store when this returns.
+    async def start(self, request: MessageRequest) -> Job:
+        """Begin to answer. The question is committed to the store when this returns, if it is one to be stored.
 
-        The arguments are those of :meth:`RLMEngine.begin` and :meth:`RLMEngine.process_message`.
-        ``question_id`` asks for another answer to a question that is already there (retry); ``parent_id`` puts an
-        edited question beside the old one. Raises :class:`ConversationBusy`, and MaterialError for documents that
-        are not there.
+        Raises :class:`ConversationBusy`, and MaterialError for documents that are not there.
         """
+        conversation_id = request.conversation_id
         if conversation_id is not None and (
             conversation_id in self._beginning or self.running(conversation_id) is not None
         ):
@@ -122,21 +107,11 @@ class Jobs:
                 "The last question of this conversation is still being answered. Stop it first."
             )
         with self._beginning_in(conversation_id):
-            turn = await self._engine.begin(
-                message,
-                conversation_id=conversation_id,
-                documents=documents,
-                context=context,
-                history=history,
-                user=user,
-                parent_id=parent_id,
-                question_id=question_id,
-                incognito=incognito,
-            )
+            turn = await self._engine.begin(request)
             job = Job(turn)
             self._forget_old()
             self._jobs[job.message_id] = job
-        task = asyncio.create_task(self._work(job, mode, strategy, model), name=f"answer {job.message_id}")
+        task = asyncio.create_task(self._work(job, turn), name=f"answer {job.message_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return job
@@ -181,19 +156,12 @@ class Jobs:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _work(self, job: Job, mode: Mode, strategy: StrategyName | None, model: str | None) -> None:
+    async def _work(self, job: Job, turn: Turn) -> None:
         ticket = self._line.enter(job.user)
         self._tickets[job.message_id] = ticket
         try:
             await self._wait_in_line(job, ticket)
-            async for event in self._engine.process_message(
-                job.turn.message,
-                turn=job.turn,
-                mode=mode,
-                strategy=strategy,
-                model=model,
-                cancel=job.cancel_token,
-            ):
+            async for event in self._engine.answer(turn, cancel=job.cancel_token):
                 await job.add(event)
         except Exception:
             log.exception("The answer %s failed in an unforeseen way", job.message_id)

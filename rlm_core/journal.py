@@ -18,7 +18,6 @@ from rlm_core.events import (
     UsageEvent,
     to_json,
 )
-from rlm_core.turns import Turn
 
 SECONDS_BETWEEN_WRITES = 0.3
 
@@ -26,9 +25,9 @@ SECONDS_BETWEEN_WRITES = 0.3
 class Journal:
     """Follows the events of one answer and keeps its message in the store up to date."""
 
-    def __init__(self, store: MemoryStore, turn: Turn) -> None:
+    def __init__(self, store: MemoryStore, answer_id: str) -> None:
         self._store = store
-        self._id = turn.answer_id
+        self._id = answer_id
         self._text: list[str] = []
         self._written_at = time.monotonic()
         self._metadata: dict[str, Any] = {}

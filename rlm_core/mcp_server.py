@@ -28,6 +28,7 @@ from rlm_core.doors.library import file_name
 from rlm_core.doors.outcome import Outcome
 from rlm_core.errors import LocalRLMError
 from rlm_core.events import Event, PhaseEvent, RouteEvent, TurnStartedEvent
+from rlm_core.request import MessageRequest
 from rlm_core.security import OWNER_SCOPE, current_user
 from rlm_core.security.limits import LARGEST_BODY
 
@@ -137,13 +138,15 @@ class Tools:
         await asyncio.to_thread(self._house.may_answer_in, conversation_id, documents, self._user)
         stored = conversation_id is not None
         job = await self._house.jobs.start(
-            values["question"],
-            conversation_id=conversation_id,
-            documents=documents if documents is not None or stored else [],
-            context=values.get("context"),
-            mode=values.get("mode", "auto"),
-            user=self._user,
-            incognito=not stored,
+            MessageRequest(
+                values["question"],
+                conversation_id=conversation_id,
+                documents=documents if documents is not None or stored else [],
+                context=values.get("context"),
+                mode=values.get("mode", "auto"),
+                user=self._user,
+                incognito=not stored,
+            )
         )
         try:
             async for event in job.follow():

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rlm_core.backends.base import Backend
-from rlm_core.budget import BudgetExhausted
 from rlm_core.calls import ModelCalls
+from rlm_core.children import Children
 from rlm_core.complexity import ComplexityAnalyzer
 from rlm_core.decomposer import Decomposer
 from rlm_core.direct import DirectAnswer
 from rlm_core.events import PhaseEvent
 from rlm_core.plan import PlanRunner
 from rlm_core.probe import CapabilityProbe
-from rlm_core.question import Question
-from rlm_core.recursion import CannotCode, ReplLoop
+from rlm_core.recursion import ReplLoop
 from rlm_core.retrieval import PassageReader
 from rlm_core.router import Router
 from rlm_core.run import Run
 from rlm_core.settings import Settings
-from rlm_core.subcalls import SubCalls
+from rlm_core.shared import Shared
+from rlm_core.strategy import StrategyChoice
 from rlm_core.synthesizer import Synthesizer
 from rlm_core.tokens import TokenEstimator
 from rlm_core.workspaces import Workspaces
@@ -36,160 +36,135 @@ if TYPE_CHECKING:
 CAPABILITIES_FILE = "capabilities.json"
 
 
+@dataclass(frozen=True)
 class Parts:
-    """Builds the engine's parts for one set of settings, once, with the backend that those settings choose."""
+    """What makes answers, each part given what it needs. They keep nothing about single messages."""
 
-    @dataclass(frozen=True)
-    class Opened:
-        """The parts, each given what it needs."""
+    complexity: ComplexityAnalyzer
+    strategies: StrategyChoice
+    probe: CapabilityProbe
+    direct: DirectAnswer
+    reader: PassageReader
+    plan: PlanRunner
+    loop: ReplLoop
+    children: Children
+    workspaces: Workspaces
 
-        calls: ModelCalls
-        complexity: ComplexityAnalyzer
-        direct: DirectAnswer
-        reader: PassageReader
-        loop: ReplLoop
-        plan: PlanRunner
-        probe: CapabilityProbe
-        workspaces: Workspaces
-        store: Callable[[], MemoryStore | None]
 
-        def subcalls(self, run: Run, depth: int, user: str | None) -> SubCalls:
-            """The functions of a REPL at this depth. ``user`` None: without long-term memory."""
-            store = self.store()
+class ChosenBackend:
+    """The model server that the settings ask for, chosen once, when it is first needed; or the one that was ``given``."""
 
-            def search(text: str, k: int) -> list[tuple[str, str, float]]:
-                assert store is not None
-                hits = store.recall(text, k, user=user or "local")
-                return [(hit.role, hit.text, hit.created_at) for hit in hits]
+    def __init__(self, settings: Settings, given: Backend | None = None) -> None:
+        self.given = given
+        self._settings = settings
+        self._choice: Choice | None = None
+        self._choosing = asyncio.Lock()
 
-            memory = search if user is not None and store is not None else None
-            return SubCalls(
-                self.calls, run, depth=depth, solve_child=partial(self._child, memory=memory), memory=memory
-            )
+    async def choice(self) -> Choice:
+        """The backend, and why it is this one."""
+        async with self._choosing:
+            if self._choice is None:
+                self._choice = await self._choose()
+            return self._choice
 
-        async def _child(
-            self,
-            run: Run,
-            question: Question,
-            depth: int,
-            parent: str | None,
-            *,
-            memory: Callable[[str, int], list[tuple[str, str, float]]] | None,
-        ) -> str:
-            """A child RLM with a REPL of its own."""
-            subcalls = SubCalls(
-                self.calls, run, depth=depth, solve_child=partial(self._child, memory=memory), memory=memory
-            )
-            async with self.workspaces.borrow(question, subcalls) as workspace:
-                try:
-                    answer = await self.loop.answer(
-                        run, question, workspace, depth=depth, parent=parent, child=run.next_child()
-                    )
-                except CannotCode as error:
-                    return error.last_reply
-            if answer.partial and not answer.text:
-                raise BudgetExhausted("child", answer.reason or "The child found no answer.")
-            return answer.text
+    async def close(self) -> None:
+        backend = self._choice.backend if self._choice is not None else self.given
+        self._choice = None
+        if backend is not None:
+            await backend.close()
+
+    async def _choose(self) -> Choice:
+        from rlm_core.backends.choose import Choice, choose_backend
+
+        if self.given is not None:
+            return Choice(self.given, (await self.given.status()).sentence)
+        return await choose_backend(self._settings)
+
+
+class Assembly:
+    """The parts for one set of settings. New settings make a new assembly, which takes over what they do not change; the
+    rest is closed when the last answer that is made with it is done."""
 
     def __init__(
         self,
         settings: Settings,
         data_dir: Path,
-        open_store: Callable[[], MemoryStore],
-        existing_store: Callable[[], MemoryStore | None],
+        store: Callable[[], MemoryStore | None],
         backend: Backend | None = None,
-        estimator: TokenEstimator | None = None,
-        workspaces: Workspaces | None = None,
     ) -> None:
+        """``store`` is the store if it is open already. ``backend`` is taken instead of the one that the settings choose."""
         self._settings = settings
         self._data_dir = data_dir
-        self._open_store = open_store
-        self._existing_store = existing_store
-        self._given = backend
-        self._estimator = estimator or TokenEstimator()
-        self._workspaces = workspaces or Workspaces(settings)
-        self._choice: Choice | None = None
-        self._opened: Parts.Opened | None = None
-        self._opening = asyncio.Lock()
-        self._handed_over = False
+        self._store = store
+        self._estimator = TokenEstimator()
+        self._backend = Shared(ChosenBackend(settings, backend))
+        self._workspaces = Shared(Workspaces(settings))
+        self._parts: Parts | None = None
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncIterator[Self]:
+        """Keeps backend and REPLs open for as long as the block runs."""
+        async with self._backend.used(), self._workspaces.used():
+            yield self
+
+    async def parts(self, run: Run) -> Parts:
+        """The parts, built for the first message."""
+        if self._parts is None:
+            run.emit(PhaseEvent, text="looking for a model server")
+            backend = (await self.choice()).backend
+            self._parts = self._parts or self._build(backend)
+        return self._parts
 
     async def choice(self) -> Choice:
-        """The backend, chosen once."""
-        async with self._opening:
-            return await self._chosen()
+        """The backend, and why it is this one."""
+        return await self._backend.thing.choice()
 
-    async def opened(self, run: Run) -> Opened:
-        """The parts, built for the first message."""
-        async with self._opening:
-            if self._opened is None:
-                run.emit(PhaseEvent, text="looking for a model server")
-                self._opened = self._build((await self._chosen()).backend)
-            return self._opened
-
-    def with_settings(self, settings: Settings, *, keep_backend: bool = True) -> Parts:
-        """Parts for new settings. Backend and REPLs go over to them unless the settings ask for others; call
-        :meth:`retire` then on these."""
-        keep_backend = keep_backend and _backend_fields(settings) == _backend_fields(self._settings)
-        keep_repls = settings.repl == self._settings.repl
-        fresh = Parts(
-            settings,
-            self._data_dir,
-            self._open_store,
-            self._existing_store,
-            self._given,
-            self._estimator,
-            self._workspaces if keep_repls else None,
-        )
-        if keep_backend:
-            fresh._choice, self._choice = self._choice, None
-        self._handed_over = keep_repls
+    async def replaced(self, settings: Settings, *, choose_again: bool = False) -> Assembly:
+        """The assembly for new settings, which takes the place of this one. ``choose_again`` looks anew for a backend,
+        even if the settings ask for the same."""
+        fresh = Assembly(settings, self._data_dir, self._store)
+        fresh._estimator = self._estimator
+        given = self._backend.thing.given is not None
+        if given or (not choose_again and _backend_fields(settings) == _backend_fields(self._settings)):
+            fresh._backend = self._backend
+        else:
+            await self._backend.give_up()
+        if settings.repl == self._settings.repl:
+            fresh._workspaces = self._workspaces
+        else:
+            await self._workspaces.give_up()
         return fresh
 
     async def forget_workspace(self, conversation_id: str) -> None:
         """Close the REPL of a conversation."""
-        await self._workspaces.forget(conversation_id)
-
-    async def retire(self) -> None:
-        """Close what newer parts did not take over."""
-        if not self._handed_over:
-            await self._workspaces.close()
-        if self._choice is not None and self._given is None:
-            await self._choice.backend.close()
-            self._choice = None
+        await self._workspaces.thing.forget(conversation_id)
 
     async def close(self) -> None:
-        """Close everything."""
-        await self.retire()
-        if self._given is not None:
-            await self._given.close()
+        """Close everything, whoever still uses it."""
+        await self._workspaces.thing.close()
+        await self._backend.thing.close()
 
-    async def _chosen(self) -> Choice:
-        if self._choice is None:
-            from rlm_core.backends.choose import Choice, choose_backend
-
-            if self._given is not None:
-                self._choice = Choice(self._given, (await self._given.status()).sentence)
-            else:
-                self._choice = await choose_backend(self._settings)
-        return self._choice
-
-    def _build(self, backend: Backend) -> Opened:
+    def _build(self, backend: Backend) -> Parts:
         calls = ModelCalls(backend, Router(backend, self._settings), self._estimator)
         synthesizer = Synthesizer(calls)
-        reader = PassageReader(calls, synthesizer, self._existing_store)
-        return Parts.Opened(
-            calls=calls,
+        reader = PassageReader(calls, synthesizer, self._store)
+        loop = ReplLoop(calls)
+        probe = CapabilityProbe(calls, self._data_dir / CAPABILITIES_FILE)
+        workspaces = self._workspaces.thing
+        return Parts(
             complexity=ComplexityAnalyzer(calls),
-            direct=DirectAnswer(calls, self._existing_store),
+            strategies=StrategyChoice(probe),
+            probe=probe,
+            direct=DirectAnswer(calls, self._store),
             reader=reader,
-            loop=ReplLoop(calls),
             plan=PlanRunner(calls, Decomposer(calls), reader, synthesizer),
-            probe=CapabilityProbe(calls, self._data_dir / CAPABILITIES_FILE),
-            workspaces=self._workspaces,
-            store=self._existing_store,
+            loop=loop,
+            children=Children(calls, loop, workspaces, self._store),
+            workspaces=workspaces,
         )
 
 
 def _backend_fields(settings: Settings) -> tuple[object, ...]:
+    """What the choice of a backend depends on."""
     embedded_file = settings.models.fast if settings.models.fast.endswith(".gguf") else None
-    return settings.backend, settings.base_url, settings.api_key, embedded_file
+    return settings.backend, settings.base_url, settings.api_key, settings.num_ctx, embedded_file

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlm_core.backends.base import ChatMessage
-from rlm_core.context import Context
+from rlm_core.context import Context, Material
 from rlm_core.tokens import TokenEstimator
+
+LONG_CHARS = 12_000
+LONG_CHARS_PER_WINDOW_TOKEN = 1.5
+"""A longer message is itself material. In a small window that begins earlier: a message may take about two fifths of it."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,15 @@ class Question:
     context: Context
     history: tuple[ChatMessage, ...] = ()
     memories: tuple[str, ...] = ()
+
+    def with_long_text_as_material(self, window: int) -> Question:
+        """What was pasted into a long message becomes context; its beginning and end stay the question. ``window`` is that
+        of the model, in tokens."""
+        most = min(LONG_CHARS, int(LONG_CHARS_PER_WINDOW_TOKEN * window))
+        if len(self.text) <= most:
+            return self
+        materials = [*(part.material for part in self.context.parts), Material("your message", self.text)]
+        return replace(self, text=shorten(self.text, most // 4), context=Context(materials))
 
 
 @dataclass(frozen=True)

@@ -28,18 +28,19 @@ _GREETING = re.compile(r"\W*(?:\w+\W*){1,2}")
 async def recall(run: Run, turn: Turn, question: Question, store: MemoryStore) -> Question:
     """The question with the last messages of its conversation, and the messages of all the user's conversations that
     have to do with it (DESIGN.md 4.8 ``memory``)."""
-    assert turn.conversation_id is not None
+    request = turn.request
+    assert request.conversation_id is not None
     run.emit(PhaseEvent, text="remembering")
     memory = run.settings.memory
-    said = await asyncio.to_thread(store.messages, turn.conversation_id)
+    said = await asyncio.to_thread(store.messages, request.conversation_id)
     before = [m for m in said if m.id not in (turn.question_id, turn.answer_id) and m.text.strip()]
     working = before[max(0, len(before) - memory.working_messages) :]
     question = replace(question, history=_as_chat(working))
-    if not memory.recall or _GREETING.fullmatch(turn.message):
+    if not memory.recall or _GREETING.fullmatch(request.message):
         return question
     in_prompt = {turn.question_id, turn.answer_id, *(message.id for message in working)}
     hits = await asyncio.to_thread(
-        lambda: store.recall(turn.message, memory.recall, user=turn.user, exclude=in_prompt)
+        lambda: store.recall(request.message, memory.recall, user=request.user, exclude=in_prompt)
     )
     if hits:
         run.emit(RecallEvent, memories=tuple(_remembered(hit) for hit in hits))

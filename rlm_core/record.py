@@ -21,8 +21,8 @@ class Record:
 
     def __init__(self, turn: Turn, data_dir: Path, store: MemoryStore | None) -> None:
         self.complete = False
-        self._journal = Journal(store, turn) if store is not None else None
-        self._trace = None if turn.incognito else TraceWriter(trace_path(data_dir, turn.answer_id))
+        self._journal = Journal(store, turn.answer_id) if store is not None else None
+        self._trace = None if turn.request.incognito else TraceWriter(trace_path(data_dir, turn.answer_id))
 
     async def keep(self, event: Event) -> None:
         """Write one event down. After the last one the record is ``complete``."""

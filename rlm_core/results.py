@@ -56,6 +56,11 @@ class Route:
     strategy: str | None = None
     asked_model: bool = False
 
+    @classmethod
+    def asked_for(cls, decision: Decision, threshold: float) -> Route:
+        """The route of a message whose sender decided."""
+        return cls(decision, 0.0 if decision == "direct" else 1.0, threshold, (f"asked for: {decision}",))
+
 
 @dataclass(frozen=True)
 class Usage:

@@ -17,6 +17,7 @@ from memory_store import ROOT
 from rlm_core.engine import RLMEngine
 from rlm_core.jobs import ConversationBusy, Job, Jobs
 from rlm_core.paths import PROJECT
+from rlm_core.request import MessageRequest
 from rlm_core.run import new_id
 from rlm_core.settings import Mode, StrategyName
 from ui.chat_view import NEWEST
@@ -168,13 +169,15 @@ class Desk(Window):
         mode, strategy = _way(tab.mode)
         try:
             await self.jobs.start(
-                question.text,
-                conversation_id=message.conversation_id,
-                documents=[item.id for item in self.documents(self._documents_of(question), tab.user)],
-                question_id=question.id,
-                mode=mode,
-                strategy=strategy,
-                user=tab.user,
+                MessageRequest(
+                    question.text,
+                    conversation_id=message.conversation_id,
+                    documents=[item.id for item in self.documents(self._documents_of(question), tab.user)],
+                    question_id=question.id,
+                    mode=mode,
+                    strategy=strategy,
+                    user=tab.user,
+                )
             )
         except PROBLEMS as error:
             yield View(tab, problem=str(error))
@@ -300,24 +303,28 @@ class Desk(Window):
             if said and not said[-1].done:
                 raise ConversationBusy("The last question is still being answered. Stop it first.")
             job = await self.jobs.start(
-                question,
-                documents=documents,
-                history=history_of(said)[-self.engine.settings.memory.working_messages :],
-                incognito=True,
-                mode=mode,
-                strategy=strategy,
-                user=tab.user,
+                MessageRequest(
+                    question,
+                    documents=documents,
+                    history=history_of(said)[-self.engine.settings.memory.working_messages :],
+                    incognito=True,
+                    mode=mode,
+                    strategy=strategy,
+                    user=tab.user,
+                )
             )
             said.append(job)
             return job
         return await self.jobs.start(
-            question,
-            conversation_id=tab.conversation_id or new_id(),
-            documents=documents,
-            parent_id=parent,
-            mode=mode,
-            strategy=strategy,
-            user=tab.user,
+            MessageRequest(
+                question,
+                conversation_id=tab.conversation_id or new_id(),
+                documents=documents,
+                parent_id=parent,
+                mode=mode,
+                strategy=strategy,
+                user=tab.user,
+            )
         )
 
     async def _show(self, tab: Tab, claim: object | None = None) -> AsyncIterator[View]:

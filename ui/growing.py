@@ -61,13 +61,13 @@ def phase_line(text: str, since: float) -> str:
 def without_store(job: Job, *, grows: bool) -> list[ChatMessage]:
     """Question and answer of a conversation that is not stored; while the answer grows, only the question."""
     if grows:
-        return unstored(job.turn.message, None)
-    return unstored(job.turn.message, state_of(job), steps_html(job.events, job.message_id, live=False))
+        return unstored(job.message, None)
+    return unstored(job.message, state_of(job), steps_html(job.events, job.message_id, live=False))
 
 
 def history_of(jobs: Sequence[Job]) -> list[Said]:
     """What was said in a conversation that is not stored."""
-    pairs = ((Said("user", job.turn.message), Said("assistant", state_of(job).text)) for job in jobs)
+    pairs = ((Said("user", job.message), Said("assistant", state_of(job).text)) for job in jobs)
     return [message for pair in pairs for message in pair if message.content.strip()]
 
 

@@ -23,6 +23,7 @@ from rlm_core.doors.schemas import ChatReply, ChatRequest, Id, Problem, Stopped
 from rlm_core.errors import LocalRLMError
 from rlm_core.events import to_json
 from rlm_core.jobs import Job
+from rlm_core.request import MessageRequest
 from rlm_core.run import new_id
 
 router = APIRouter(tags=["chat"])
@@ -181,7 +182,7 @@ class _Line:
 async def start(house: House, wish: ChatRequest, user: str) -> Job:
     """Begin to answer. Raises NotHere, ConversationBusy, MaterialError."""
     await asyncio.to_thread(house.may_answer_in, wish.conversation_id, wish.documents, user)
-    return await house.jobs.start(
+    request = MessageRequest(
         wish.message,
         conversation_id=wish.conversation_id or new_id(),
         documents=wish.documents,
@@ -191,6 +192,7 @@ async def start(house: House, wish: ChatRequest, user: str) -> Job:
         model=wish.model,
         user=user,
     )
+    return await house.jobs.start(request)
 
 
 def reply_of(job: Job, outcome: Outcome) -> dict[str, Any]:

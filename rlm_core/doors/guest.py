@@ -16,6 +16,7 @@ from rlm_core.doors.foreign import Said, as_question
 from rlm_core.doors.house import House
 from rlm_core.errors import ModelMissing
 from rlm_core.jobs import Job
+from rlm_core.request import MessageRequest
 
 RLM, RLM_DIRECT = "rlm", "rlm-direct"
 MODELS = (RLM, RLM_DIRECT)
@@ -56,7 +57,7 @@ async def ask_for(guest: Guest) -> Job:
     if not own:
         await _check_model(house, guest.model)
     stored = guest.conversation_id is not None
-    return await house.jobs.start(
+    request = MessageRequest(
         asked.question,
         conversation_id=guest.conversation_id,
         documents=guest.documents if guest.documents is not None else (None if stored else []),
@@ -67,6 +68,7 @@ async def ask_for(guest: Guest) -> Job:
         user=guest.user,
         incognito=not stored,
     )
+    return await house.jobs.start(request)
 
 
 async def _check_model(house: House, name: str) -> None:

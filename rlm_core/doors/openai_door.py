@@ -195,7 +195,7 @@ def _usage(outcome: Outcome) -> CompletionUsage:
 def _ours(job: Job, outcome: Outcome) -> dict[str, Any]:
     kept = ("route", "strategy", "citations", "partial", "reason")
     values = outcome.as_json()
-    trace = job.message_id if job.turn.stored else None
+    trace = job.message_id if job.stored else None
     return {**{key: values[key] for key in kept}, "trace_id": trace}
 
 

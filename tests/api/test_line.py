@@ -7,6 +7,7 @@ import asyncio
 import httpx
 
 from rlm_core.line import Line, Ticket
+from rlm_core.request import MessageRequest
 from tests.api.server import RunningApp
 
 
@@ -61,7 +62,10 @@ async def test_one_conversation_is_answered_once_at_a_time(app: RunningApp) -> N
 
 async def test_who_waits_is_told_how_many_are_before_and_can_leave(app: RunningApp) -> None:
     async with httpx.AsyncClient(base_url=app.url, timeout=60) as client:
-        jobs = [app.in_loop(app.jobs.start(f"HOLD {number}", incognito=True)) for number in range(4)]
+        jobs = [
+            app.in_loop(app.jobs.start(MessageRequest(f"HOLD {number}", incognito=True)))
+            for number in range(4)
+        ]
         waiting = jobs[3]
         assert (await client.get("/status")).json()["queue"] == {"active": 4, "waiting": 2}
         assert app.jobs.place_in_line(waiting) == 2

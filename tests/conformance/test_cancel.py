@@ -11,6 +11,7 @@ import pytest
 
 from rlm_core.events import PhaseEvent, TokenEvent
 from rlm_core.jobs import Jobs
+from rlm_core.request import MessageRequest
 from tests.conformance.stage import Actor, Outcome, Stage, fence, finish
 from tests.scripted.script import Reply
 
@@ -129,9 +130,9 @@ async def test_who_goes_away_stops_the_work(tmp_path: Path) -> None:
 async def test_a_job_in_the_line_is_stopped_without_reaching_the_model(tmp_path: Path) -> None:
     async with Stage(Actor(direct=FOR_EVER), tmp_path) as stage:
         jobs = Jobs(stage.engine, at_once=1)
-        first = await jobs.start("Tell me a story.", mode="direct", conversation_id="one")
+        first = await jobs.start(MessageRequest("Tell me a story.", mode="direct", conversation_id="one"))
         await stage.reaches(lambda: len(stage.server.requests) == 1)
-        second = await jobs.start("And me.", mode="direct", conversation_id="two")
+        second = await jobs.start(MessageRequest("And me.", mode="direct", conversation_id="two"))
         async for event in second.follow():
             if isinstance(event, PhaseEvent) and event.text.startswith("queued"):
                 break
@@ -152,7 +153,10 @@ async def test_a_job_in_the_line_is_stopped_without_reaching_the_model(tmp_path:
 async def test_closing_the_app_ends_all_jobs_and_keeps_what_they_said(at_once: int, tmp_path: Path) -> None:
     async with Stage(Actor(direct=FOR_EVER), tmp_path) as stage:
         jobs = Jobs(stage.engine, at_once=at_once)
-        started = [await jobs.start("Tell me.", mode="direct", conversation_id=f"talk {n}") for n in range(3)]
+        started = [
+            await jobs.start(MessageRequest("Tell me.", mode="direct", conversation_id=f"talk {n}"))
+            for n in range(3)
+        ]
         async for event in started[0].follow():
             if isinstance(event, TokenEvent) and "never" in event.text:
                 break

@@ -17,6 +17,7 @@ from rlm_core.events import (
     to_json,
 )
 from rlm_core.jobs import ConversationBusy, Jobs
+from rlm_core.request import MessageRequest
 from rlm_core.trace import read_trace, trace_path
 from tests.conformance.stage import Actor, Outcome, Says, Stage, fence, finish
 from tests.scripted.script import ChatRequest, Reply
@@ -120,9 +121,9 @@ async def test_question_and_answer_are_in_the_store_with_their_route_and_cost(tm
 async def test_a_conversation_is_answered_once_at_a_time(tmp_path: Path) -> None:
     async with Stage(Actor(direct=Reply("It goes on and on", hold_after=10)), tmp_path) as stage:
         jobs = Jobs(stage.engine)
-        job = await jobs.start("One", mode="direct", conversation_id="talk")
+        job = await jobs.start(MessageRequest("One", mode="direct", conversation_id="talk"))
         try:
-            await jobs.start("Two", mode="direct", conversation_id="talk")
+            await jobs.start(MessageRequest("Two", mode="direct", conversation_id="talk"))
         except ConversationBusy as error:
             refused = str(error)
         job.cancel()
@@ -135,7 +136,7 @@ async def test_a_conversation_is_answered_once_at_a_time(tmp_path: Path) -> None
 async def test_a_late_view_of_a_job_sees_every_event_from_the_beginning(tmp_path: Path) -> None:
     async with Stage(Actor(direct="Some words."), tmp_path) as stage:
         jobs = Jobs(stage.engine)
-        job = await jobs.start("One", mode="direct", conversation_id="talk")
+        job = await jobs.start(MessageRequest("One", mode="direct", conversation_id="talk"))
         await job.wait()
         late = [event async for event in job.follow()]
         part = [event async for event in job.follow(len(late) - 1)]
@@ -218,8 +219,10 @@ async def test_thirty_turns_over_100_mb_leave_a_trace_below_1_mb(tmp_path: Path)
 
 async def test_an_incognito_question_leaves_nothing_behind(tmp_path: Path) -> None:
     async with Stage(Actor(direct="Hush."), tmp_path) as stage:
-        turn = await stage.engine.begin("A secret", conversation_id="talk", incognito=True)
-        outcome = await stage.ask("A secret", mode="direct", turn=turn)
+        request = MessageRequest("A secret", conversation_id="talk", mode="direct", incognito=True)
+        turn = await stage.engine.begin(request)
+        outcome = Outcome(tuple([event async for event in stage.engine.answer(turn)]))
+        stage.count(outcome)
         assert stage.store.messages("talk") == []
     assert outcome.answer == "Hush."
     assert not (tmp_path / "traces").exists()
