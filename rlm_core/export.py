@@ -16,6 +16,7 @@ from typing import Any
 
 from rlm_core.events import (
     AnswerEvent,
+    ChildAnswerEvent,
     CodeEvent,
     Event,
     ModelCallFinishedEvent,
@@ -57,6 +58,9 @@ class _Export:
                 self._under[event.parent_id].append(event)
         answers = [event.text for event in events if isinstance(event, AnswerEvent)]
         self._answer = answers[-1] if answers else None
+        self._child_answers = {
+            event.child: event.text for event in events if isinstance(event, ChildAnswerEvent)
+        }
 
     def lines(self) -> list[Line]:
         steps = [event for event in self._under[None] if isinstance(event, Step)]
@@ -89,7 +93,7 @@ class _Export:
                 fresh = [{"role": part.role, "content": part.text} for part in call.prompt]
                 prompt = prompt[: call.same_prefix] + fresh
             finished = self._finished.get(call.id) if call is not None else None
-            blocks = self._blocks(step, call)
+            blocks = self._blocks(step, call, answer)
             seconds = sum(block["result"]["execution_time"] for block in blocks)
             lines.append(
                 {
@@ -118,9 +122,11 @@ class _Export:
             None,
         )
 
-    def _blocks(self, step: Step, own: ModelCallStartedEvent | None) -> list[Line]:
+    def _blocks(self, step: Step, own: ModelCallStartedEvent | None, answer: str | None) -> list[Line]:
         """The code of a step; calls that no code made (readers, sub-tasks) stand under a block with a comment."""
-        blocks = [self._block(event) for event in self._under[step.id] if isinstance(event, CodeEvent)]
+        blocks = [
+            self._block(event, answer) for event in self._under[step.id] if isinstance(event, CodeEvent)
+        ]
         calls = [
             event
             for event in self._under[step.id]
@@ -132,12 +138,12 @@ class _Export:
             blocks.append(_code_block(f"# {title}", None, [*map(self._call, calls), *children], None))
         return blocks
 
-    def _block(self, code: CodeEvent) -> Line:
+    def _block(self, code: CodeEvent, answer: str | None) -> Line:
         calls = [
             self._call(event) for event in self._under[code.id] if isinstance(event, ModelCallStartedEvent)
         ]
         output = self._output.get(code.id)
-        final = self._answer if output is not None and output.final else None
+        final = answer if output is not None and output.final else None
         return _code_block(code.code, output, [*calls, *self._children(code.id)], final)
 
     def _call(self, started: ModelCallStartedEvent) -> Line:
@@ -162,7 +168,8 @@ class _Export:
         return [self._child(own) for own in turns.values()]
 
     def _child(self, turns: list[TurnStartedEvent]) -> Line:
-        iterations = self._iterations(turns, None)
+        answer = self._child_answers.get(turns[0].child)
+        iterations = self._iterations(turns, answer)
         calls = [
             self._finished[call.id]
             for turn in turns
@@ -172,7 +179,7 @@ class _Export:
         return {
             "root_model": calls[0].model if calls else "",
             "prompt": prompt[-1]["content"] if prompt else "",
-            "response": iterations[-1]["response"],
+            "response": answer if answer is not None else iterations[-1]["response"],
             "usage_summary": _usage(calls),
             "execution_time": round(sum(line["iteration_time"] for line in iterations), 4),
             "metadata": {"run_metadata": self._metadata(turns), "iterations": iterations},

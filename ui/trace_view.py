@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rlm_core.events import (
     AnswerEvent,
+    ChildAnswerEvent,
     CitationEvent,
     CodeEvent,
     ErrorEvent,
@@ -157,6 +158,9 @@ def _node(node: Node, wanted: str) -> str:
         case AnswerEvent():
             facts = f"partial: {event.reason}" if event.partial else count(len(event.text), "character")
             return _fold("<b>answer</b>", facts, pre(cut(event.text, LONGEST), "output") + inner, event, True)
+        case ChildAnswerEvent():
+            facts = f"partial: {event.reason}" if event.partial else count(event.chars, "character")
+            return _fold(f"answer of child {event.child}", facts, pre(event.text, "output"), event, True)
         case UsageEvent():
             return inner
     return _leaf(event.type, "") + inner

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rlm_core.events import ModelCallStartedEvent, TurnStartedEvent
+from rlm_core.events import ChildAnswerEvent, CodeEvent, ModelCallStartedEvent, TurnStartedEvent
 from rlm_core.settings import Limits
 from tests.conformance.stage import Actor, Stage, fence, finish
 from tests.scripted.script import ChatRequest, Reply
@@ -236,6 +236,23 @@ async def test_what_a_depth_means(depth: int, offered: dict[str, bool], answer: 
     for name, is_offered in offered.items():
         assert (f"`{name}(" in system) == is_offered
     assert [event.depth for event in outcome.of(TurnStartedEvent)] == ([0, 1] if depth == 2 else [0])
+    assert [event.text for event in outcome.of(ChildAnswerEvent)] == ([answer] if depth == 2 else [])
+
+
+async def test_what_a_child_hands_back_is_an_event_under_the_code_that_asked_it(tmp_path: Path) -> None:
+    def anyone(request: ChatRequest) -> str:
+        if "Question: child" in request.messages[1].content:
+            return finish('"long " * 10_000')
+        return fence('FINAL(len(rlm_query("child", "inner text")))')
+
+    async with Stage(Actor(root=[anyone] * 5), tmp_path) as stage:
+        outcome = await stage.ask("root", context=CONTEXT)
+    (code, _) = outcome.of(CodeEvent)
+    (child,) = outcome.of(ChildAnswerEvent)
+    assert (child.parent_id, child.child, child.partial, child.reason) == (code.id, 1, False, None)
+    assert child.chars == int(outcome.answer)
+    assert child.chars > len(child.text) > 1_000
+    assert child.text.startswith("long long")
 
 
 async def test_a_child_at_the_limit_asks_a_model_plainly(tmp_path: Path) -> None:

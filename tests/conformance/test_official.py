@@ -184,6 +184,9 @@ async def test_children_are_exported_with_their_own_trajectories(tmp_path: Path)
         assert [line["iteration"] for line in iterations] == [1, 2]
         assert iterations[0]["code_blocks"][0]["result"]["stdout"] == f"looking {name}\n"
         assert f"child {name}" in child["prompt"]
+        assert child["response"] == name
+        assert iterations[-1]["final_answer"] == name
+        assert iterations[-1]["code_blocks"][0]["result"]["final_answer"] == name
         assert (
             RLMChatCompletion.from_dict(child).usage_summary.model_usage_summaries["glm-z1:9b"].total_calls
             == 2

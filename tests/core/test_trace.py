@@ -7,6 +7,7 @@ import pytest
 
 from rlm_core.events import (
     AnswerEvent,
+    ChildAnswerEvent,
     CitationEvent,
     CodeEvent,
     DoneEvent,
@@ -38,7 +39,8 @@ EVENTS: list[Event] = [
     CodeEvent(id="4", code='print("\u2028 \\n")', **AT),
     CitationEvent(id="5", citation=CITATION, **AT),
     AnswerEvent(id="6", text="a", citations=(CITATION,), quotations=(Quotation("q", False),), partial=True, reason="r", **AT),
-    DoneEvent(id="7", **AT),
+    ChildAnswerEvent(id="7", child=1, text="found", chars=5, partial=True, reason="r", **AT),
+    DoneEvent(id="8", **AT),
 ]  # fmt: skip
 
 

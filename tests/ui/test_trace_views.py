@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from rlm_core.events import ThinkingEvent
+from rlm_core.events import ChildAnswerEvent, ThinkingEvent
 from tests.ui.records import call, event, run_of_two_turns
 from ui.steps import doing, steps_html
 from ui.trace_table import COLUMNS, as_csv, frame
@@ -31,6 +31,13 @@ def test_pieces_of_thinking_are_joined_and_an_orphan_is_not_lost() -> None:
     events = [event(ThinkingEvent, 1, "gone", text="a"), event(ThinkingEvent, 2, "gone", text="b")]
     roots = grow(events)
     assert [node.event.text for node in roots] == ["ab"]  # type: ignore[attr-defined]
+
+
+def test_what_a_child_handed_back_stands_in_the_tree_and_in_the_table() -> None:
+    answer = event(ChildAnswerEvent, 9, "", child=2, text="12 whales", chars=9, partial=False, reason=None)
+    assert "answer of child 2" in tree([answer])
+    assert "12 whales" in tree([answer])
+    assert "12 whales" in as_csv([answer])
 
 
 def test_what_a_cell_does_is_said_in_words() -> None:
