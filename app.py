@@ -21,12 +21,10 @@ os.environ.update(
 )  # before gradio is imported: nothing may leave this computer
 
 import contextlib
-import functools
 import hashlib
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +40,7 @@ from ui.desk import Desk
 from ui.html import block, notice
 from ui.library import Library
 from ui.meter import MODES
+from ui.places import Click
 from ui.routes import page_routes
 from ui.serve import run
 from ui.settings_form import FIELDS, FORM, value_of
@@ -66,8 +65,15 @@ def bus(name: str) -> tuple[gr.Textbox, gr.Button]:
 
 
 def quiet(**options: Any) -> dict[str, Any]:
-    """How every event is wired: no overlay, no public endpoint, no waiting behind other tabs."""
-    return {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None, **options}
+    """How every event is wired: no overlay, no public endpoint, no waiting behind other tabs, one queue in which clicks stay
+    in order."""
+    return {
+        "show_progress": "hidden",
+        "api_visibility": "private",
+        "concurrency_limit": None,
+        "concurrency_id": "page",
+        **options,
+    }
 
 
 class Page:
@@ -81,7 +87,9 @@ class Page:
         with gr.Blocks(
             title="LocalRLM", analytics_enabled=False, fill_height=True, fill_width=True
         ) as self.blocks:
-            self.tab = gr.State(Tab("", ""))
+            self.turn = gr.Textbox(
+                "0", elem_id="bus-turn", elem_classes="bus", show_label=False, container=False
+            )
             names = (
                 "chat",
                 "passage",
@@ -273,14 +281,19 @@ class Page:
     def following(
         self, views: Callable[..., AsyncIterator[View]]
     ) -> Callable[..., AsyncIterator[tuple[Any, ...]]]:
-        """A handler of the chat that draws each view. The tab is its last input."""
+        """A handler of the chat that draws each view which the tab still wants to see."""
+        places = self.desk.places
 
-        async def handler(*inputs: Any) -> AsyncIterator[tuple[Any, ...]]:
+        async def handler(request: gr.Request, turn: str, *inputs: Any) -> AsyncIterator[tuple[Any, ...]]:
+            click = click_of(request, turn)
             try:
-                async for view in views(*inputs):
-                    yield self.drawn(view)
+                async for view in views(click, *inputs):
+                    async with places.pen(click.session):
+                        if places.wants(view):
+                            yield self.drawn(view)
             except PROBLEMS as error:
-                yield self.drawn(View(inputs[-1], follows=True, problem=str(error)))
+                gr.Warning(str(error))
+            yield (gr.skip(),) * len(self.chat_outputs)  # Gradio sends the last drawing once more at the end
 
         return handler
 
@@ -288,94 +301,106 @@ class Page:
         """A view as updates of the chat's components; what is None stays as it is."""
         if view.problem:
             gr.Warning(view.problem)
-        parts: list[Any] = [view.messages, view.sidebar, view.phase, view.meter, view.toast]
-        around: list[Any] = [view.tab, view.tab.mode, view.attached, view.editing]
-        if view.follows:
-            around = [None] * len(around)
-        else:
-            self.desk.note(view.tab)
         box: dict[str, Any] = {}
         if view.box is not None:
             box["value"] = {"text": view.box, "files": []}
         if view.running is not None:
             box.update(submit_btn=not view.running, stop_btn=view.running)
-        shown = [gr.skip() if part is None else part for part in (*around, *parts)]
-        return (*shown, gr.update(**box) if box else gr.skip())
+        parts: list[Any] = [
+            view.mode, view.attached, view.editing, view.messages, view.sidebar, view.phase, view.meter, view.toast,
+            gr.update(**box) if box else None,
+        ]  # fmt: skip
+        return tuple(gr.skip() if part is None else part for part in parts)
 
     def wire_chat(self) -> None:
-        outputs = [
-            self.tab, self.mode, self.attached, self.editing, self.chatbot, self.conversations, self.phase, self.meter,
-            self.toast, self.box,
+        self.chat_outputs = outputs = [
+            self.mode, self.attached, self.editing, self.chatbot, self.conversations, self.phase, self.meter, self.toast,
+            self.box,
         ]  # fmt: skip
         desk = self.desk
 
         async def load(request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-            tab = Tab(request.session_hash or "", current_user(request.request))
-            async for view in desk.open(tab, request.query_params.get("c")):
-                yield self.drawn(view)
+            begin = self.following(lambda click: desk.begin(click, request.query_params.get("c")))
+            async for drawing in begin(request, "0"):
+                yield drawing
 
-        send = self.following(lambda value, tab: desk.ask(tab, value.get("text") or "", paths(value)))
-        take = self.following(lambda value, tab: desk.take(tab, paths(value)))
-        act = self.following(lambda text, tab: desk.act(tab, json.loads(text)))
-        begin = self.following(lambda tab: desk.open(tab, None))
-        hide = self.following(lambda tab: desk.open(tab, None, incognito=True))
-        choose = self.following(lambda mode, tab: desk.act(tab, {"action": "mode", "id": mode}))
+        async def at_page(click: Click, do: Callable[[Tab], AsyncIterator[View]]) -> AsyncIterator[View]:
+            async for view in do(await desk.places.at(click)):
+                yield view
 
-        def passage(text: str, tab: Tab) -> str:
-            return complained(lambda: desk.passage(tab, json.loads(text)))
+        send = self.following(
+            lambda click, value, mode: desk.ask(click, value.get("text") or "", paths(value), mode)
+        )
+        take = self.following(lambda click, value: at_page(click, lambda tab: desk.take(tab, paths(value))))
+        act = self.following(lambda click, text: desk.act(click, json.loads(text)))
+        choose = self.following(lambda click, mode: desk.act(click, {"action": "mode", "id": mode}))
 
-        def leave(request: gr.Request) -> None:
-            desk.leave(request.session_hash or "")
+        def passage(request: gr.Request, text: str) -> str:
+            return complained(lambda: desk.passage(self.tab(request), json.loads(text)))
+
+        def search(request: gr.Request, text: str) -> str:
+            return desk.search(text, self.tab(request))
+
+        def stop(request: gr.Request) -> None:
+            desk.stop(self.tab(request))
+
+        async def leave(request: gr.Request) -> None:
             self.archive.leave(request.session_hash or "")
+            click = click_of(request)
+            await desk.leave(click.session, click.user)
 
         at_once = quiet(trigger_mode="multiple")
         self.blocks.load(load, None, outputs, **quiet())
-        self.box.submit(send, [self.box, self.tab], outputs, **at_once)
-        self.files_bus.click(take, [self.box, self.tab], outputs, **quiet(trigger_mode="always_last"))
-        self.box.stop(desk.stop, self.tab, None, **quiet(queue=False))
-        self.chat_bus[1].click(act, [self.chat_bus[0], self.tab], outputs, **at_once)
-        self.new.click(begin, self.tab, outputs, **at_once)
-        self.incognito.click(hide, self.tab, outputs, **at_once)
-        self.mode.input(choose, [self.mode, self.tab], outputs, **quiet())
-        self.search.change(
-            desk.search, [self.search, self.tab], self.conversations, **quiet(trigger_mode="always_last")
-        )
-        self.passage_bus[1].click(passage, [self.passage_bus[0], self.tab], self.passage, **quiet())
+        self.box.submit(send, [self.turn, self.box, self.mode], outputs, **at_once)
+        self.files_bus.click(take, [self.turn, self.box], outputs, **quiet(trigger_mode="always_last"))
+        self.box.stop(stop, None, None, **quiet(queue=False))
+        self.chat_bus[1].click(act, [self.turn, self.chat_bus[0]], outputs, **at_once)
+        self.mode.input(choose, [self.turn, self.mode], outputs, **quiet(trigger_mode="multiple"))
+        self.search.change(search, self.search, self.conversations, **quiet(trigger_mode="always_last"))
+        self.passage_bus[1].click(passage, self.passage_bus[0], self.passage, **quiet())
         self.blocks.unload(leave)
 
+    def tab(self, request: gr.Request) -> Tab:
+        """What the tab that the request comes from shows now."""
+        click = click_of(request)
+        return self.desk.places.now(click.session, click.user)
+
     def wire_documents(self) -> None:
-        library = self.library
-        around = [self.tab, self.attached, self.meter]
+        library, places = self.library, self.desk.places
+        around = [self.attached, self.meter]
 
-        async def take_in(files: list[str], tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            async for lines, stored in library.take_in(tab, [Path(file) for file in files]):
-                new = replace(
-                    tab, documents=(*tab.documents, *(d.id for d in stored if d.id not in tab.documents))
-                )
-                view = self.desk.around_the_box(new)
-                self.desk.note(new)
-                yield view.tab, view.attached, view.meter, lines, library.shelf(new), None
+        async def take_in(request: gr.Request, turn: str, files: list[str]) -> AsyncIterator[tuple[Any, ...]]:
+            tab = await places.at(click_of(request, turn))
+            async for lines in library.take_in(tab, [Path(file) for file in files]):
+                view = self.desk.around_the_box(places.fresh(tab))
+                yield view.attached, view.meter, lines, library.shelf(view.tab), None
 
-        def act(text: str, tab: Tab) -> tuple[Any, ...]:
-            tab, opened = complained(lambda: library.act(tab, json.loads(text)), (tab, None))
+        async def act(request: gr.Request, turn: str, text: str) -> tuple[Any, ...]:
+            tab = await places.at(click_of(request, turn))
+            opened = None
+            with complaining():
+                tab, opened = await library.act(tab, json.loads(text))
             view = self.desk.around_the_box(tab)
-            self.desk.note(tab)
             shown = gr.skip() if opened is None else opened
             go_there = gr.Tabs(selected="upload") if opened else gr.skip()
-            return view.tab, view.attached, view.meter, library.shelf(tab), shown, go_there
+            return view.attached, view.meter, library.shelf(tab), shown, go_there
+
+        def find(request: gr.Request, query: str) -> str:
+            return library.search(self.tab(request), query or "")
+
+        def shelf(request: gr.Request) -> str:
+            return library.shelf(self.tab(request))
 
         for source in (self.files, self.folder):
             source.upload(
-                take_in, [source, self.tab], [*around, self.progress, self.shelf, self.files], **quiet()
+                take_in, [self.turn, source], [*around, self.progress, self.shelf, self.files], **quiet()
             )
         self.docs_bus[1].click(
-            act, [self.docs_bus[0], self.tab], [*around, self.shelf, self.inside, self.tabs], **quiet()
-        )
-        self.find.change(
-            lambda query, tab: library.search(tab, query or ""), [self.find, self.tab], self.found,
-            **quiet(trigger_mode="always_last"),
+            act, [self.turn, self.docs_bus[0]], [*around, self.shelf, self.inside, self.tabs],
+            **quiet(trigger_mode="multiple"),
         )  # fmt: skip
-        self.upload_tab.select(library.shelf, self.tab, self.shelf, **quiet())
+        self.find.change(find, self.find, self.found, **quiet(trigger_mode="always_last"))
+        self.upload_tab.select(shelf, None, self.shelf, **quiet())
 
     def wire_trace(self) -> None:
         archive = self.archive
@@ -389,34 +414,35 @@ class Page:
                 gr.Warning(str(error))
 
         async def show(
-            message_id: str | None, needle: str | None, tab: Tab
+            request: gr.Request, message_id: str | None, needle: str | None
         ) -> AsyncIterator[tuple[Any, ...]]:
-            async for view in draw(archive.show(tab, message_id, needle or "")):
+            async for view in draw(archive.show(self.tab(request), message_id, needle or "")):
                 yield view
 
-        async def replay(message_id: str | None, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
-            async for view in draw(archive.replay(tab, message_id)):
+        async def replay(request: gr.Request, message_id: str | None) -> AsyncIterator[tuple[Any, ...]]:
+            async for view in draw(archive.replay(self.tab(request), message_id)):
                 yield view
 
-        def choices(tab: Tab, chosen: str | None) -> Any:
-            answers = archive.answers(tab)
+        def choices(request: gr.Request, chosen: str | None) -> Any:
+            answers = archive.answers(self.tab(request))
             known = {message_id for _, message_id in answers}
             first = answers[0][1] if answers else None
             return gr.Dropdown(choices=answers, value=chosen if chosen in known else first)
 
-        def jump(text: str, tab: Tab) -> tuple[Any, ...]:
-            return choices(tab, json.loads(text).get("id")), gr.Tabs(selected="trace")
+        def jump(request: gr.Request, text: str) -> tuple[Any, ...]:
+            return choices(request, json.loads(text).get("id")), gr.Tabs(selected="trace")
 
-        def open_file(file: str, tab: Tab) -> Any:
-            return choices(tab, complained(lambda: archive.open_file(tab, Path(file))))
+        def open_file(request: gr.Request, file: str) -> Any:
+            opened = complained(lambda: archive.open_file(self.tab(request), Path(file)))
+            return choices(request, opened)
 
-        self.trace_tab.select(choices, [self.tab, self.answers], self.answers, **quiet())
-        self.trace_bus[1].click(jump, [self.trace_bus[0], self.tab], [self.answers, self.tabs], **quiet())
-        self.import_trace.upload(open_file, [self.import_trace, self.tab], self.answers, **quiet())
-        inputs = [self.answers, self.filter, self.tab]
+        self.trace_tab.select(choices, self.answers, self.answers, **quiet())
+        self.trace_bus[1].click(jump, self.trace_bus[0], [self.answers, self.tabs], **quiet())
+        self.import_trace.upload(open_file, self.import_trace, self.answers, **quiet())
+        inputs = [self.answers, self.filter]
         self.answers.change(show, inputs, parts, **quiet(trigger_mode="multiple"))
         self.filter.change(show, inputs, parts, **quiet(trigger_mode="always_last"))
-        self.replay.click(replay, [self.answers, self.tab], parts, **quiet(trigger_mode="multiple"))
+        self.replay.click(replay, self.answers, parts, **quiet(trigger_mode="multiple"))
 
     def wire_settings(self) -> None:
         control = self.control
@@ -438,47 +464,52 @@ class Page:
         def values() -> list[Any]:
             return [value_of(control.engine.settings, name) for name in self.fields]
 
-        async def rest(tab: Tab) -> tuple[Any, ...]:
+        async def rest(request: gr.Request) -> tuple[Any, ...]:
             return (
                 await control.gpu(),
                 await control.store(),
-                control.home_network(tab),
+                control.home_network(self.tab(request)),
                 await control.sandbox(),
             )
 
-        async def bring_back(file: str, tab: Tab) -> str:
+        async def bring_back(request: gr.Request, file: str) -> str:
             with complaining():
-                gr.Info(await control.bring_back(tab, Path(file)))
+                gr.Info(await control.bring_back(self.tab(request), Path(file)))
             return await control.store()
 
-        async def save(name: str, value: Any, tab: Tab) -> tuple[Any, ...]:
-            try:
-                refusal = await control.save(tab, name, value)
-            except PROBLEMS as error:
-                refusal = str(error)
-            field = FIELDS[name]
-            said = "" if refusal else block(notice(f"{field.label}: saved.", "good"))
-            return gr.update(
-                info=refusal or control.help(name), elem_classes=["refused"] if refusal else []
-            ), said
+        def saving(name: str) -> Callable[..., Any]:
+            async def save(request: gr.Request, value: Any) -> tuple[Any, ...]:
+                try:
+                    refusal = await control.save(self.tab(request), name, value)
+                except PROBLEMS as error:
+                    refusal = str(error)
+                said = "" if refusal else block(notice(f"{FIELDS[name].label}: saved.", "good"))
+                style = ["refused"] if refusal else []
+                return gr.update(info=refusal or control.help(name), elem_classes=style), said
 
-        async def act(text: str, tab: Tab) -> None:
+            return save
+
+        async def act(request: gr.Request, text: str) -> None:
             message = json.loads(text)
             with complaining():
-                await control.manage(tab, message["action"], message["id"])
+                await control.manage(self.tab(request), message["action"], message["id"])
 
-        async def pull(name: str, tab: Tab) -> AsyncIterator[tuple[Any, ...]]:
+        async def pull(request: gr.Request, name: str) -> AsyncIterator[tuple[Any, ...]]:
             yield "", gr.update(visible=True)
             try:
-                async for line in control.pull(tab, name):
+                async for line in control.pull(self.tab(request), name):
                     yield line, gr.skip()
             except PROBLEMS as error:
                 yield block(notice(str(error), "bad")), gr.skip()
             yield gr.skip(), gr.update(visible=False)
 
-        async def ollama(verb: str, tab: Tab) -> None:
+        async def start_ollama(request: gr.Request) -> None:
             with complaining():
-                gr.Info(await (control.start_ollama(tab) if verb == "start" else control.stop_ollama(tab)))
+                gr.Info(await control.start_ollama(self.tab(request)))
+
+        async def stop_ollama(request: gr.Request) -> None:
+            with complaining():
+                gr.Info(await control.stop_ollama(self.tab(request)))
 
         async def again() -> None:
             with complaining():
@@ -488,32 +519,32 @@ class Page:
         rest_parts = [self.gpu, self.store, self.lan, self.sandbox]
         clock = gr.Timer(4, active=False)
         self.blocks.load(state, None, state_parts, **quiet())
-        self.settings_tab.select(state, None, state_parts, **quiet()).then(
-            rest, self.tab, rest_parts, **quiet()
-        )
+        self.settings_tab.select(state, None, state_parts, **quiet()).then(rest, None, rest_parts, **quiet())
         self.settings_tab.select(lambda: gr.Timer(active=True), None, clock, **quiet())
         for other in (self.chat_tab, self.upload_tab, self.trace_tab):
             other.select(lambda: gr.Timer(active=False), None, clock, **quiet())
         clock.tick(control.gpu, None, self.gpu, **quiet())
         for name, component in self.fields.items():
-            save_it = functools.partial(save, name)
             for event in leaving(component):
-                event(save_it, [component, self.tab], [component, self.saved], **quiet())
-        acting = self.settings_bus[1].click(act, [self.settings_bus[0], self.tab], None, **quiet())
-        acting.then(state, None, state_parts, **quiet()).then(rest, self.tab, rest_parts, **quiet())
-        self.bring_back.upload(bring_back, [self.bring_back, self.tab], self.store, **quiet())
-        pulling = self.pull.click(
-            pull, [self.pull_name, self.tab], [self.pull_progress, self.pull_stop], **quiet()
-        )
+                event(saving(name), component, [component, self.saved], **quiet())
+        acting = self.settings_bus[1].click(act, self.settings_bus[0], None, **quiet())
+        acting.then(state, None, state_parts, **quiet()).then(rest, None, rest_parts, **quiet())
+        self.bring_back.upload(bring_back, self.bring_back, self.store, **quiet())
+        pulling = self.pull.click(pull, self.pull_name, [self.pull_progress, self.pull_stop], **quiet())
         pulling.then(state, None, state_parts, **quiet())
         self.pull_stop.click(
             lambda: (block(notice("The download is stopped; it goes on from here next time.")), gr.update(visible=False)),
             None, [self.pull_progress, self.pull_stop], cancels=[pulling], **quiet(),
         )  # fmt: skip
-        for button, verb in ((self.start_ollama, "start"), (self.stop_ollama, "stop")):
-            do_it = functools.partial(ollama, verb)
-            button.click(do_it, self.tab, None, **quiet()).then(state, None, state_parts, **quiet())
+        for button, do_it in ((self.start_ollama, start_ollama), (self.stop_ollama, stop_ollama)):
+            button.click(do_it, None, None, **quiet()).then(state, None, state_parts, **quiet())
         self.refresh.click(again, None, None, **quiet()).then(state, None, state_parts, **quiet())
+
+
+def click_of(request: gr.Request, turn: str = "0") -> Click:
+    """Where the request comes from; ``turn`` is what ``page.js`` counts."""
+    number = int(turn) if turn.isdecimal() else 0
+    return Click(request.session_hash or "", current_user(request.request), number)
 
 
 def paths(value: dict[str, Any]) -> list[Path]:
@@ -569,7 +600,7 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
     """The whole application: the doors, and the page at ``/``."""
     desk = Desk(engine, jobs)
     control = Control(engine, access, config)
-    page = Page(desk, Library(desk.books, desk.incognito), Archive(desk), control)
+    page = Page(desk, Library(desk.books, desk.incognito, desk.places), Archive(desk), control)
     app = create_app(engine, jobs, config_path=config, access=access)
     app.include_router(page_routes(desk, access))
     gr.mount_gradio_app(

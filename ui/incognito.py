@@ -21,6 +21,7 @@ class Incognito:
         self._said: dict[str, list[Job]] = {}
         self._documents: dict[str, list[str]] = {}
         self._files: dict[str, list[Path]] = {}
+        self._over: list[tuple[frozenset[str], list[Path]]] = []
         self._erase(books.marks.passing)
 
     def said(self, session: str) -> list[Job]:
@@ -42,21 +43,26 @@ class Incognito:
         self._books.marks.stays([document_id])
 
     def stop(self, session: str) -> None:
-        """The conversation is over: nobody will see its answers."""
+        """The conversation is over: nobody will see its answers. What it leaves behind goes with :meth:`erase`."""
         for job in self._said.pop(session, []):
             job.cancel()
+        left = frozenset(self._documents.pop(session, ())), self._files.pop(session, [])
+        if any(left):
+            self._over.append(left)
 
-    def erase(self, session: str) -> None:
-        """Delete the documents of a conversation that is over."""
-        mine = frozenset(self._documents.pop(session, ()))
-        self._erase(mine & self._books.marks.passing)
-        for file in self._files.pop(session, ()):
-            file.unlink(missing_ok=True)
+    def erase(self) -> None:
+        """Delete the documents of the conversations that are over."""
+        while self._over:
+            documents, files = self._over.pop()
+            self._erase(documents & self._books.marks.passing)
+            for file in files:
+                file.unlink(missing_ok=True)
 
     def close(self) -> None:
         """The app ends, and all these conversations with it."""
-        for session in list(self._documents):
-            self.erase(session)
+        for session in {*self._said, *self._documents, *self._files}:
+            self.stop(session)
+        self.erase()
 
     def _erase(self, document_ids: frozenset[str]) -> None:
         for item in document_ids:

@@ -12,6 +12,7 @@ from memory_store.records import Document
 from ui.books import Books
 from ui.documents_view import Upload, found, inside, shelf, uploads
 from ui.incognito import Incognito
+from ui.places import Places
 from ui.tab import PROBLEMS, Tab
 
 FRAME = 0.1
@@ -21,29 +22,29 @@ SHOWN = 12
 class Library:
     """The documents of one engine, for the page."""
 
-    def __init__(self, books: Books, incognito: Incognito) -> None:
+    def __init__(self, books: Books, incognito: Incognito, places: Places) -> None:
         self.books = books
         self.incognito = incognito
+        self.places = places
 
     def shelf(self, tab: Tab) -> str:
         marks = self.books.marks
         return shelf(self.books.all(tab.user), tab.documents, marks.everywhere(tab.user), marks.passing)
 
-    async def take_in(self, tab: Tab, files: Sequence[Path]) -> AsyncIterator[tuple[str, list[Document]]]:
-        """Store the files one after the other; yields the lines of all of them, and what is stored so far.
+    async def take_in(self, tab: Tab, files: Sequence[Path]) -> AsyncIterator[str]:
+        """Store the files one after the other, for use in this chat; yields the lines of all of them.
 
         A file that cannot be used gets its sentence on its own line; the others go on.
         """
         items = [Upload(path.name) for path in files]
-        stored: list[Document] = []
-        yield uploads(items), stored
+        yield uploads(items)
         for index, path in enumerate(files):
             progress: list[tuple[str, float]] = [("reading", 0.0)]
             work = asyncio.create_task(asyncio.to_thread(self._store, path, tab, progress))
             while not work.done():
                 stage, share = progress[-1]
                 items[index] = replace(items[index], stage=stage, fraction=share)
-                yield uploads(items), stored
+                yield uploads(items)
                 await asyncio.wait({work}, timeout=FRAME)
             try:
                 document = work.result()
@@ -51,15 +52,15 @@ class Library:
                 items[index] = replace(items[index], error=str(error))
             else:
                 items[index] = replace(items[index], document=document)
-                stored.append(document)
-            yield uploads(items), stored
+                self.places.attach(tab, document.id)
+            yield uploads(items)
 
     def _store(self, path: Path, tab: Tab, progress: list[tuple[str, float]]) -> Document:
         document, new = self.books.add(path, tab.user, lambda stage, share: progress.append((stage, share)))
         self.incognito.took(tab, path, document.id, new=new)
         return document
 
-    def act(self, tab: Tab, message: dict[str, Any]) -> tuple[Tab, str | None]:
+    async def act(self, tab: Tab, message: dict[str, Any]) -> tuple[Tab, str | None]:
         """What a button says. Returns the tab and what is shown of a document's inside (None: as it was).
 
         Raises one of :data:`ui.tab.PROBLEMS`.
@@ -68,17 +69,18 @@ class Library:
         if action == "close":
             return tab, ""
         if action == "delete":
-            self.books.engine.store.delete_document(self.books.get(item, tab.user).id)
-            return replace(tab, documents=tuple(known for known in tab.documents if known != item)), ""
+            known = self.books.get(item, tab.user)
+            await asyncio.to_thread(self.books.engine.store.delete_document, known.id)
+            return self.places.detach(tab, item), ""
         document = self.books.get(item, tab.user)
         if action == "use":
-            tab = replace(tab, documents=tuple(dict.fromkeys((*tab.documents, document.id))))
+            tab = self.places.attach(tab, document.id)
         elif action == "unuse":
-            tab = replace(tab, documents=tuple(known for known in tab.documents if known != document.id))
+            tab = self.places.detach(tab, document.id)
         elif action == "everywhere":
             self.incognito.keep(document.id)
             self.books.marks.use_everywhere(document.id, tab.user, True)
-            tab = replace(tab, documents=tuple(dict.fromkeys((*tab.documents, document.id))))
+            tab = self.places.attach(tab, document.id)
         elif action == "noteverywhere":
             self.books.marks.use_everywhere(document.id, tab.user, False)
         elif action == "inspect":

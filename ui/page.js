@@ -9,13 +9,33 @@
 
   // Actions
 
-  function send(bus, message) {
-    const box = find(`#bus-${bus} textarea`);
-    const go = find(`#bus-${bus}-go`);
-    if (!box || !go) return;
-    box.value = JSON.stringify(message);
+  // How often this tab has turned to another conversation. Every click carries it, so that the app knows which page it was
+  // made on, in whatever order the clicks arrive (ui/places.py).
+  const turning = new Set(["new", "hide", "open", "fork", "sample", "delete", "undo"]);
+  let turn = 0;
+
+  function fill(bus, text) {
+    const box = find(`#bus-${bus} textarea, #bus-${bus} input`);
+    if (!box) return false;
+    box.value = text;
     box.dispatchEvent(new Event("input", { bubbles: true }));
-    go.click();
+    return true;
+  }
+
+  function send(bus, message) {
+    if (bus === "chat" && turning.has(message.action)) fill("turn", String(++turn));
+    if (fill(bus, JSON.stringify(message))) find(`#bus-${bus}-go`)?.click();
+  }
+
+  // The second click of a double click does nothing of its own: nobody wants to ask or to delete twice.
+  let lastClick = "";
+  let lastClickAt = 0;
+
+  function again(what) {
+    const twice = what === lastClick && performance.now() - lastClickAt < 500;
+    lastClick = what;
+    lastClickAt = performance.now();
+    return twice;
   }
 
   function parse(button) {
@@ -89,7 +109,12 @@
       if (!leave) event.preventDefault();
       return;
     }
-    if (narrow() && event.target.closest("#new-chat, #incognito")) toggleSidebar(false);
+    const fresh = event.target.closest("#new-chat, #incognito");
+    if (fresh) {
+      if (narrow()) toggleSidebar(false);
+      if (!again(fresh.id)) send("chat", { action: fresh.id === "incognito" ? "hide" : "new", id: "x" });
+      return;
+    }
     const button = event.target.closest(".do");
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target) || button) menu.open = false;
@@ -97,7 +122,7 @@
     if (!button) return;
     event.preventDefault();
     const message = parse(button);
-    if (!message) return;
+    if (!message || again(button.className)) return;
     if (button.classList.contains("confirm") && !window.confirm(button.title)) return;
     if (message.bus === "page") here[message.action]?.(message, button);
     else send(message.bus, { action: message.action, id: message.id, number: message.number });

@@ -16,31 +16,34 @@ class NotYours(LocalRLMError):
     """There is no such thing, or it belongs to somebody else."""
 
 
+class LostTouch(LocalRLMError):
+    """A click from a page that the app does not know."""
+
+
 @dataclass(frozen=True)
 class Tab:
-    """One browser tab: who looks, at which conversation, with which documents, in which mode. ``taken`` are the files in
-    the message box that are stored already. ``incognito``: this conversation is kept nowhere but in this tab."""
+    """One page of one browser tab: who looks, at which conversation, with which documents, in which mode. ``turn`` counts the
+    pages of the tab (see :mod:`ui.places`). ``incognito``: this conversation is kept nowhere but in this tab."""
 
     session: str
     user: str
+    turn: int = 0
     conversation_id: str | None = None
     documents: tuple[str, ...] = ()
     editing: str | None = None
     mode: str = "auto"
     limit: int = NEWEST
-    taken: tuple[str, ...] = ()
     incognito: bool = False
 
 
 @dataclass(frozen=True)
 class View:
-    """What changes on the page. None leaves a part as it is.
-
-    A view that only ``follows`` an answer leaves the tab as it is too: meanwhile the person may have attached a file.
-    """
+    """What changes on a page of a tab. None leaves a part as it is. ``follower`` is the mark of whoever follows an answer
+    (see :meth:`ui.places.Places.follow`)."""
 
     tab: Tab
-    follows: bool = False
+    follower: object | None = None
+    mode: str | None = None
     messages: list[ChatMessage] | None = None
     sidebar: str | None = None
     phase: str | None = None
