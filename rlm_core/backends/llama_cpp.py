@@ -17,8 +17,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from rlm_core.backends.base import (
     BackendStatus,
     ChatChunk,
@@ -27,8 +25,9 @@ from rlm_core.backends.base import (
     ModelInfo,
     PullProgress,
 )
-from rlm_core.backends.connections import PerLoop, http_client
 from rlm_core.backends.gguf import GgufInfo, read_gguf
+from rlm_core.backends.http_client import HttpClient, PerLoop
+from rlm_core.backends.http_connection import HttpError, Response
 from rlm_core.backends.llama_cpp_child import ChildConfig, LlamaChild, Running
 from rlm_core.backends.openai_stream import OpenAIStream, ServerError
 from rlm_core.backends.refusals import error_text, refusal
@@ -82,9 +81,8 @@ class EmbeddedBackend:
         self._slot_count = slots
         self._slots = Slots(slots)
         self._child = LlamaChild()
-        # llama.cpp's server sometimes closes a connection just after a streamed reply, when the next request is on its
-        # way already (8 of 175 calls in a row): a new connection for each call costs nothing on loopback.
-        self._http = PerLoop(lambda: http_client("", keep_alive=False))
+        self._served: Running | None = None
+        self._http = PerLoop(lambda: HttpClient(""))
 
     @property
     def pid(self) -> int | None:
@@ -141,23 +139,21 @@ class EmbeddedBackend:
         await self.model(model)
         slot = self._slots.take(options.session)
         try:
-            response = await self._post(
-                "/v1/chat/completions", await self._body(messages, options, slot), stream=True
-            )
+            response = await self._post("/v1/chat/completions", await self._body(messages, options, slot))
             stream = OpenAIStream()
             try:
-                if response.status_code != 200:
-                    text = (await response.aread()).decode("utf-8", "replace")
-                    raise self._refusal(response.status_code, text, model, messages)
-                async for data in response.aiter_bytes():
+                if response.status != 200:
+                    text = (await response.read()).decode("utf-8", "replace")
+                    raise self._refusal(response.status, text, model, messages)
+                async for data in response:
                     for chunk in stream.feed(data):
                         yield chunk
             except ServerError as error:
                 raise self._refusal(0, str(error), model, messages) from None
-            except (httpx.TransportError, ValueError) as error:
+            except (HttpError, ValueError) as error:
                 raise StreamDropped(_dropped(stream.characters)) from error
             finally:
-                await response.aclose()
+                response.close()
             if not stream.complete:
                 raise StreamDropped(_dropped(stream.characters))
             yield stream.finish()
@@ -182,11 +178,14 @@ class EmbeddedBackend:
 
     async def count_tokens(self, text: str) -> int:
         """The exact number of tokens of a text, without the chat template around it."""
-        response = await self._post("/tokenize", {"content": text}, stream=False)
-        return len(response.raise_for_status().json()["tokens"])
+        response = await self._post("/tokenize", {"content": text})
+        try:
+            return len(json.loads(await response.read())["tokens"])
+        finally:
+            response.close()
 
     async def close(self) -> None:
-        await self._http.close(lambda client: client.aclose())
+        await self._http.close(HttpClient.close)
         await asyncio.to_thread(self._child.stop)
 
     # The child
@@ -206,19 +205,22 @@ class EmbeddedBackend:
         )
         return await asyncio.to_thread(self._child.ensure, config)
 
-    async def _post(self, path: str, body: dict[str, Any], *, stream: bool) -> httpx.Response:
+    async def _post(self, path: str, body: dict[str, Any]) -> Response:
         """Ask the child, starting it if it is not there, and once again if it turns out to have died."""
-        client = self._http.get()
         for last in (False, True):
             running = await self._running()
-            headers = {"Authorization": f"Bearer {running.key}"}
-            request = client.build_request("POST", running.address + path, json=body, headers=headers)
             try:
-                return await client.send(request, stream=stream)
-            except httpx.TransportError as error:
+                return await self._client(running).send("POST", path, body)
+            except HttpError as error:
                 if last or not await asyncio.to_thread(self._child.is_gone, running):
                     raise StreamDropped(_dropped(0)) from error
         raise AssertionError("unreachable")
+
+    def _client(self, running: Running) -> HttpClient:
+        if running != self._served:
+            headers = {"Authorization": f"Bearer {running.key}"}
+            self._served, self._http = running, PerLoop(lambda: HttpClient(running.address, headers))
+        return self._http.get()
 
     async def _body(self, messages: Sequence[ChatMessage], options: ChatOptions, slot: int) -> dict[str, Any]:
         model = await self._model()

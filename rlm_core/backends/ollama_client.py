@@ -28,7 +28,8 @@ from rlm_core.backends.base import (
     ModelInfo,
     PullProgress,
 )
-from rlm_core.backends.connections import CONNECT_SECONDS, SILENCE_SECONDS, Lines, PerLoop, http_client
+from rlm_core.backends.http_client import CONNECT_SECONDS, HttpClient, Lines, PerLoop
+from rlm_core.backends.http_connection import SILENCE_SECONDS, HttpError, NotConnected, Response
 from rlm_core.backends.ollama_names import is_cloud, is_local, keep_alive, ollama_address, pull_problem
 from rlm_core.backends.refusals import error_text, refusal
 from rlm_core.backends.thinking import ThinkSplitter
@@ -48,7 +49,7 @@ class OllamaBackend:
 
     def __init__(self, base_url: str | None = None) -> None:
         self.base_url = ollama_address(base_url or os.environ.get("OLLAMA_HOST", ""))
-        self._http = PerLoop(lambda: http_client(self.base_url))
+        self._http = PerLoop(lambda: HttpClient(self.base_url))
         self._ollama = PerLoop(
             lambda: ollama.AsyncClient(
                 self.base_url,
@@ -66,11 +67,11 @@ class OllamaBackend:
 
     async def status(self) -> BackendStatus:
         try:
-            response = await self._http.get().get("/api/version", timeout=STATUS_SECONDS)
-            version = str(response.raise_for_status().json()["version"])
-        except httpx.TransportError:
+            answer = await self._http.get().ask("GET", "/api/version", seconds=STATUS_SECONDS)
+            version = str(answer.json()["version"])
+        except HttpError:
             return BackendStatus(self.name, False, self._not_running(), address=self.base_url)
-        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             sentence = (
                 f"Something answers at {self.base_url}, but it is not Ollama. Check base_url in Settings."
             )
@@ -132,7 +133,7 @@ class OllamaBackend:
         lines, said, finished = Lines(), 0, False
         response = await self._accepted(model, messages, options)
         try:
-            async for data in response.aiter_bytes():
+            async for data in response:
                 for line in lines.feed(data):
                     part = json.loads(line) if line.strip() else {}
                     if "error" in part:
@@ -150,17 +151,15 @@ class OllamaBackend:
                         yield ChatChunk(text + rest, thinking + late, reason, _usage(part))
                     elif text or thinking:
                         yield ChatChunk(text, thinking)
-        except (httpx.TransportError, ValueError) as error:
+        except (HttpError, ValueError) as error:
             if not finished:
                 raise StreamDropped(_dropped(said)) from error
         finally:
-            await response.aclose()
+            response.close()
         if not finished:
             raise StreamDropped(_dropped(said))
 
-    async def _accepted(
-        self, model: str, messages: Sequence[ChatMessage], options: ChatOptions
-    ) -> httpx.Response:
+    async def _accepted(self, model: str, messages: Sequence[ChatMessage], options: ChatOptions) -> Response:
         """An open stream of a chat that the server accepted; the caller closes it."""
         if is_cloud(model):
             raise BackendError(
@@ -174,27 +173,24 @@ class OllamaBackend:
             body["format"] = options.schema
         if options.think is not None and model not in self._cannot_think:
             body["think"] = options.think
-        client = self._http.get()
         while True:
             try:
-                response = await client.send(
-                    client.build_request("POST", "/api/chat", json=body), stream=True
-                )
-                if response.status_code == 200:
+                response = await self._http.get().send("POST", "/api/chat", body)
+                if response.status == 200:
                     return response
                 try:
-                    text = (await response.aread()).decode("utf-8", "replace")
+                    text = (await response.read()).decode("utf-8", "replace")
                 finally:
-                    await response.aclose()
-            except (httpx.ConnectError, httpx.ConnectTimeout):
+                    response.close()
+            except NotConnected:
                 raise BackendNotRunning(self._not_running()) from None
-            except httpx.TransportError as error:
+            except HttpError as error:
                 raise StreamDropped(_dropped(0)) from error
             if "does not support thinking" in text and "think" in body:
                 self._cannot_think.add(model)
                 del body["think"]
                 continue
-            raise self._refusal(response.status_code, text, model, messages, options)
+            raise self._refusal(response.status, text, model, messages, options)
 
     def _body(self, model: str, options: ChatOptions) -> dict[str, Any]:
         """What a chat and a load have in common; a difference in it would reload the model."""
@@ -231,11 +227,11 @@ class OllamaBackend:
 
     async def _generate_nothing(self, model: str, body: dict[str, Any], window: int) -> None:
         try:
-            response = await self._http.get().post("/api/generate", json={**body, "stream": False})
-        except httpx.TransportError:
+            answer = await self._http.get().ask("POST", "/api/generate", {**body, "stream": False})
+        except HttpError:
             raise BackendNotRunning(self._not_running()) from None
-        if response.status_code != 200:
-            raise self._refusal(response.status_code, response.text, model, (), ChatOptions(window))
+        if answer.status != 200:
+            raise self._refusal(answer.status, answer.text, model, (), ChatOptions(window))
 
     async def pull(self, model: str) -> AsyncIterator[PullProgress]:
         if is_cloud(model):
@@ -269,7 +265,7 @@ class OllamaBackend:
         await self._asked(self._ollama.get().delete(model), model)
 
     async def close(self) -> None:
-        await self._http.close(lambda client: client.aclose())
+        await self._http.close(HttpClient.close)
         await self._ollama.close(lambda client: client.close())  # type: ignore[no-untyped-call]
 
     # Errors

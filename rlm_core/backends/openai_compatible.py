@@ -13,8 +13,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import httpx
-
 from rlm_core.backends.base import (
     BackendStatus,
     ChatChunk,
@@ -23,7 +21,8 @@ from rlm_core.backends.base import (
     ModelInfo,
     PullProgress,
 )
-from rlm_core.backends.connections import PerLoop, http_client
+from rlm_core.backends.http_client import HttpClient, PerLoop
+from rlm_core.backends.http_connection import BrokenOff, HttpError, NotConnected, Response
 from rlm_core.backends.openai_stream import OpenAIStream, ServerError
 from rlm_core.backends.refusals import error_text, refusal
 from rlm_core.errors import BackendError, BackendNotRunning, ModelMissing, StreamDropped
@@ -60,20 +59,20 @@ class OpenAIBackend:
         base_url = base_url.rstrip("/")
         self.base_url = base_url if re.search(r"/v\d+$", base_url) else f"{base_url}/v1"
         self._first_pause = first_pause
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = PerLoop(lambda: http_client(self.base_url, headers))
+        headers = {"Authorization": f"Bearer {api_key.strip()}"} if api_key else {}
+        self._http = PerLoop(lambda: HttpClient(self.base_url, headers))
         self._refused: set[str] = set()
 
     async def status(self) -> BackendStatus:
         try:
-            response = await self._http.get().get("/models", timeout=STATUS_SECONDS)
-        except httpx.TransportError:
+            answer = await self._http.get().ask("GET", "/models", seconds=STATUS_SECONDS)
+        except HttpError:
             return BackendStatus(self.name, False, self._not_running(), address=self.base_url)
-        if response.status_code in {401, 403}:
+        if answer.status in {401, 403}:
             sentence = f"The server at {self.base_url} refuses the API key. Set api_key in Settings."
             return BackendStatus(self.name, False, sentence, address=self.base_url)
-        if response.status_code != 200:
-            sentence = f"The server at {self.base_url} answers /models with error {response.status_code}. Check base_url in Settings."
+        if answer.status != 200:
+            sentence = f"The server at {self.base_url} answers /models with error {answer.status}. Check base_url in Settings."
             return BackendStatus(self.name, False, sentence, address=self.base_url)
         return BackendStatus(
             self.name, True, f"A model server answers at {self.base_url}.", address=self.base_url
@@ -81,13 +80,13 @@ class OpenAIBackend:
 
     async def models(self) -> list[ModelInfo]:
         try:
-            response = await self._http.get().get("/models", timeout=STATUS_SECONDS * 5)
-        except httpx.TransportError:
+            answer = await self._http.get().ask("GET", "/models", seconds=STATUS_SECONDS * 5)
+        except HttpError:
             raise BackendNotRunning(self._not_running()) from None
-        if response.status_code != 200:
-            raise self._refusal(response.status_code, response.text, "?", (), 0)
+        if answer.status != 200:
+            raise self._refusal(answer.status, answer.text, "?", (), 0)
         try:
-            listed = response.json()["data"]
+            listed = answer.json()["data"]
         except (ValueError, KeyError, TypeError):
             raise BackendError(
                 f"{self.base_url}/models does not answer in the OpenAI format. Check base_url in Settings."
@@ -107,22 +106,20 @@ class OpenAIBackend:
         response = await self._accepted(model, messages, options)
         stream = OpenAIStream()
         try:
-            async for data in response.aiter_bytes():
+            async for data in response:
                 for chunk in stream.feed(data):
                     yield chunk
         except ServerError as error:
             raise self._refusal(0, str(error), model, messages, options.num_ctx) from None
-        except (httpx.TransportError, ValueError) as error:
+        except (HttpError, ValueError) as error:
             raise StreamDropped(self._dropped(stream.characters)) from error
         finally:
-            await response.aclose()
+            response.close()
         if not stream.complete:
             raise StreamDropped(self._dropped(stream.characters))
         yield stream.finish()
 
-    async def _accepted(
-        self, model: str, messages: Sequence[ChatMessage], options: ChatOptions
-    ) -> httpx.Response:
+    async def _accepted(self, model: str, messages: Sequence[ChatMessage], options: ChatOptions) -> Response:
         """An open stream of a chat that the server accepted; the caller closes it.
 
         Tries again, with growing pauses, while the server is busy or does not answer; nothing has been said by then.
@@ -137,33 +134,27 @@ class OpenAIBackend:
                 await asyncio.sleep(self._pause(tries, busy.wait))
         raise AssertionError("unreachable")
 
-    async def _attempt(
-        self, model: str, messages: Sequence[ChatMessage], options: ChatOptions
-    ) -> httpx.Response:
-        client = self._http.get()
+    async def _attempt(self, model: str, messages: Sequence[ChatMessage], options: ChatOptions) -> Response:
         while True:
             body = self._body(model, messages, options)
             try:
-                response = await client.send(
-                    client.build_request("POST", "/chat/completions", json=body), stream=True
-                )
-                if response.status_code == 200:
+                response = await self._http.get().send("POST", "/chat/completions", body)
+                if response.status == 200:
                     return response
                 try:
-                    text = (await response.aread()).decode("utf-8", "replace")
+                    text = (await response.read()).decode("utf-8", "replace")
                 finally:
-                    await response.aclose()
-            except (httpx.ConnectError, httpx.ConnectTimeout):
+                    response.close()
+            except NotConnected:
                 raise _TryAgain(BackendNotRunning(self._not_running())) from None
-            except httpx.RemoteProtocolError:
-                # Some servers close a kept connection when the next request is on its way already.
+            except BrokenOff:
                 raise _TryAgain(StreamDropped(self._dropped(0))) from None
-            except httpx.TransportError as error:
+            except HttpError as error:
                 raise StreamDropped(self._dropped(0)) from error
-            if response.status_code == 400 and self._learn(error_text(text), options):
+            if response.status == 400 and self._learn(error_text(text), options):
                 continue
-            problem = self._refusal(response.status_code, text, model, messages, options.num_ctx)
-            if response.status_code in BUSY:
+            problem = self._refusal(response.status, text, model, messages, options.num_ctx)
+            if response.status in BUSY:
                 raise _TryAgain(problem, response.headers.get("retry-after"))
             raise problem
 
@@ -227,7 +218,7 @@ class OpenAIBackend:
         raise BackendError(_not_ours("delete models"))
 
     async def close(self) -> None:
-        await self._http.close(lambda client: client.aclose())
+        await self._http.close(HttpClient.close)
 
     def _not_running(self) -> str:
         return f"No model server answers at {self.base_url}. Start it, or correct base_url in Settings."

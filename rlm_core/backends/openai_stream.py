@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from rlm_core.backends.base import CallUsage, ChatChunk
-from rlm_core.backends.connections import Lines
+from rlm_core.backends.http_client import Lines
 from rlm_core.backends.thinking import ThinkSplitter
 
 
