@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from rlm_core import RLMEngine, Settings
-from tests.scripted import engine_prompts, programmer
-from tests.scripted.ideal_reader import WINDOW, IdealReader
+from tests.scripted.app_reader import app_reader
+from tests.scripted.ideal_reader import WINDOW
 from tests.scripted.ollama_server import ScriptedOllama
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ScriptedOllama]:
-    reader = IdealReader((*programmer.POLICIES, *engine_prompts.POLICIES))
-    with ScriptedOllama(reader.reply, window=WINDOW) as running:
+    with ScriptedOllama(app_reader().reply, window=WINDOW) as running:
         yield running
     assert running.largest_prompt <= WINDOW
     assert running.silent_cuts == 0

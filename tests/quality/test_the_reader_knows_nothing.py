@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTED = Path(__file__).resolve().parents[1] / "scripted"
-READER = ("ideal_reader", "facts", "answers", "engine_prompts", "programmer")
+READER = ("ideal_reader", "facts", "answers", "engine_prompts", "programmer", "app_reader")
 MAY_IMPORT = {"__future__", "re", "json", "collections", "dataclasses", "itertools", "datetime", "tests"}
 
 

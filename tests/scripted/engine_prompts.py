@@ -344,13 +344,6 @@ def make_plan(reader: IdealReader, request: ChatRequest) -> str | None:
     return json.dumps({"sub_tasks": tasks, "synthesis_strategy": "Take the answer of the last sub-task."})
 
 
-def give_title(reader: IdealReader, request: ChatRequest) -> str | None:
-    """TITLE: the first words."""
-    if not request.last.startswith("Write a title of at most six words"):
-        return None
-    return " ".join(request.last.split("\n\n", 1)[-1].split()[:6]).rstrip("?.!,")
-
-
 POLICIES = (
     read_items,
     read_notes,
@@ -360,5 +353,4 @@ POLICIES = (
     look_up_first,
     judge_complexity,
     make_plan,
-    give_title,
 )

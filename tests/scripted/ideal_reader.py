@@ -128,8 +128,3 @@ def split_passages(material: str) -> list[str]:
     """Passages between lines that label them. Each is read for itself: what stands before one does not date the next."""
     starts = [0, *(match.start() for match in _LABEL.finditer(material)), len(material)]
     return [material[a:b] for a, b in pairwise(starts) if material[a:b].strip()]
-
-
-def read(request: ChatRequest) -> str | Reply:
-    """The ideal reader as a plain script, for the command line."""
-    return IdealReader().reply(request)

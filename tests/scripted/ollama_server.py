@@ -463,7 +463,7 @@ def _now() -> str:
 
 def load_script(name: str) -> Script:
     """A script by name: ``echo``, ``ideal_reader`` or ``package.module:function``."""
-    home = {"echo": "tests.scripted.script:echo", "ideal_reader": "tests.scripted.ideal_reader:read"}.get(
+    home = {"echo": "tests.scripted.script:echo", "ideal_reader": "tests.scripted.app_reader:read"}.get(
         name, name
     )
     module, _, function = home.partition(":")

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from rlm_core import RLMEngine, Settings
+from tests.quality.samples import questions
 from tests.scripted.ollama_server import ScriptedModel, ScriptedOllama
 from tests.scripted.script import ChatRequest, Reply, count, cut, echo, tokenize
 
@@ -135,23 +137,18 @@ def test_a_script_that_fails_fails_the_test() -> None:
         server.__exit__(None, None, None)
 
 
-def test_it_runs_as_a_command() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.scripted.ollama_server",
-        "--port",
-        "0",
-        "--script",
-        "ideal_reader",
-    ]
+def test_it_runs_as_a_command_and_serves_the_whole_engine(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.scripted.ollama_server", "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[3].rstrip(",")
-        answer = httpx.post(
-            url + "/api/chat",
-            json={"model": "qwen3:8b", "stream": False, "messages": [{"role": "user", "content": "Hello!"}]},
-            trust_env=False,
-        ).json()
-        process.terminate()
-    assert answer["message"]["content"].startswith("Hello!")
+        question = next(question for question in questions() if question.id == "meeting-notes-01")
+        try:
+            with RLMEngine(Settings(backend="ollama", base_url=url), data_dir=tmp_path) as engine:
+                greeting = engine.ask("Hello!")
+                result = engine.ask(question.text, documents=[question.material])
+        finally:
+            process.terminate()
+    assert greeting.answer.startswith("Hello!")
+    assert (result.route.decision, result.route.strategy) == ("recursive", "loop")
+    assert question.accepts(result.answer)
