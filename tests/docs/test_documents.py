@@ -202,6 +202,8 @@ def check_command(words: list[str]) -> None:
         assert not rest or rest[0] in known or given <= options_of("app.py"), words
     elif rest[:2] == ["-m", "rlm_core"]:
         assert given - {"-m"} <= options_of("-m", "rlm_core", rest[2]), words
+    elif program.endswith("python") and rest[0] == "-m":
+        assert given - {"-m"} <= options_of("-m", rest[1]), words
     elif program.endswith("python") and Path(rest[0]).suffix == ".py":
         assert given <= options_of(rest[0]), words
     else:
