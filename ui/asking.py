@@ -180,6 +180,7 @@ class Asking(Window):
 
     async def _show(self, tab: Tab, problem: str | None = None) -> AsyncIterator[View]:
         """The picture as it is, and then the growing answer until it is done or the tab turns to something else."""
+        tab = self.places.fresh(tab)
         mark = self.places.follow(tab)
         job = self._running(tab)
         if job is None:
