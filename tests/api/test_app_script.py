@@ -144,7 +144,7 @@ def test_gradio_says_nothing_to_strangers(running: Running, path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     ["/monitoring", "/monitoring/summary", "/gradio_api/proxy=http://127.0.0.1:1/", "/gradio_api/runs",
-     "/gradio_api/file=http://127.0.0.1:1/x", "/gradio_api/vibe-code"],
+     "/gradio_api/file=http://127.0.0.1:1/x", "/gradio_api/vibe-code", "/gradio_api/call/x", "/gradio_api/component_server"],
 )  # fmt: skip
 def test_what_gradio_could_do_beyond_the_page_is_closed_to_everybody(running: Running, path: str) -> None:
     with running.client(running.owner_key) as client:
@@ -182,6 +182,48 @@ def test_an_upload_belongs_to_the_one_who_made_it_and_markup_is_never_shown(runn
             theirs = owner.get(f"/gradio_api/file={path}")
             assert theirs.status_code == 404
             assert data not in theirs.content
+
+
+def join(client: httpx.Client, file: str, *, tab: str, key: str = "path") -> httpx.Response:
+    """Send the event of files that were dropped on the Upload tab, as the page does."""
+    page = client.get("/config").json()
+    drop = next(part["id"] for part in page["components"] if part["props"].get("elem_id") == "drop")
+    event = next(d["id"] for d in page["dependencies"] if [drop, "upload"] in d["targets"])
+    dropped = [{key: file, "orig_name": "x.txt", "meta": {"_type": "gradio.FileData"}}]
+    body = {"data": [dropped, None], "fn_index": event, "trigger_id": drop, "session_hash": tab}
+    return client.post("/gradio_api/queue/join", json=body)
+
+
+def test_an_event_names_only_files_that_the_same_user_uploaded(running: Running) -> None:
+    with running.client(running.anna_key) as anna, running.client(running.owner_key) as owner:
+        diary = anna.post("/gradio_api/upload", files={"files": ("diary.txt", b"Dear diary.")}).json()[0]
+        foreign = join(owner, diary, tab="owners-tab")
+        assert foreign.status_code == 403
+        assert foreign.json()["detail"] == "This file was not uploaded by you. Add it again."
+        roundabout = str(Path(diary).parent / ".." / Path(diary).parent.name / "diary.txt")
+        for file in (
+            roundabout,
+            "/etc/passwd",
+            str(running.folder / "access.sqlite3"),
+            "http://127.0.0.1:1/x",
+            "",
+        ):
+            assert join(owner, file, tab="owners-tab").status_code == 403, file
+        assert join(anna, diary, tab="annas-tab").status_code == 200
+    with running.client(running.owner_key) as owner:
+        assert owner.get("/documents").json() == {"documents": []}
+
+
+def test_a_browser_tab_belongs_to_the_one_who_opened_it(running: Running) -> None:
+    with running.client(running.anna_key) as anna, running.client(running.owner_key) as owner:
+        mine = anna.post("/gradio_api/upload", files={"files": ("mine.txt", b"Mine.")}).json()[0]
+        theirs = owner.post("/gradio_api/upload", files={"files": ("theirs.txt", b"Theirs.")}).json()[0]
+        assert join(anna, mine, tab="a-tab-of-anna").status_code == 200
+        assert join(owner, theirs, tab="a-tab-of-anna").status_code == 404
+        for path in ("queue/data?session_hash=a-tab-of-anna", "heartbeat/a-tab-of-anna"):
+            assert owner.get(f"/gradio_api/{path}").status_code == 404, path
+        stolen = {"session_hash": "a-tab-of-anna", "fn_index": 0, "event_id": "x"}
+        assert owner.post("/gradio_api/cancel", json=stolen).status_code == 404
 
 
 def test_gradio_takes_no_uploads_and_no_events_from_pages_of_other_sites(running: Running) -> None:

@@ -247,6 +247,26 @@ async def test_an_upload_is_served_to_the_one_who_made_it_only(uploads: GradioPa
     assert await _answered(uploads, {**file, **owner}, []) == 200
 
 
+async def test_an_event_may_hide_a_file_anywhere_in_its_data(uploads: GradioPaths) -> None:
+    event = {"path": "/gradio_api/queue/join", "localrlm.user": "anna"}
+    assert await _answered(uploads, {"path": "/gradio_api/upload", "localrlm.user": "anna"}, []) == 200
+    mine, theirs = "/tmp/gradio/abc/diary.txt", "/tmp/gradio/abc/other.txt"
+    for said, status in (
+        ({"data": [{"files": [{"path": mine}]}]}, 200),
+        ({"data": [[[{"text": "x", "files": [{"path": mine}, {"path": theirs}]}]]]}, 403),
+        ({"event_data": {"a": {"path": theirs}}}, 403),
+    ):
+        whole = json.dumps(said).encode()
+        halves = [{"body": whole[:20], "more_body": True}, {"body": whole[20:]}]
+        assert (
+            await _answered(uploads, event, [{"type": "http.request", **half} for half in halves]) == status
+        )
+    nested = {"type": "http.request", "body": b"[" * 100_000 + b'{"path": "/x"}' + b"]" * 100_000}
+    assert await _answered(uploads, event, [nested]) == 403
+    no_json = {"type": "http.request", "body": b"not JSON"}
+    assert await _answered(uploads, event, [no_json]) == 200, "Gradio itself refuses that"
+
+
 async def test_a_websocket_from_elsewhere_is_closed_before_it_opens() -> None:
     sent: list[Message] = []
 
