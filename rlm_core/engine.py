@@ -114,9 +114,8 @@ class RLMEngine:
             work = asyncio.create_task(conclude(run, question, answer))
             try:
                 while not record.complete:
-                    event = await run.events.get()
-                    await record.keep(event)
-                    yield event
+                    for event in await record.keep(run.events):
+                        yield event
             finally:
                 if not record.complete:
                     run.cancel.cancel("Whoever asked went away.")

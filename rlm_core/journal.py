@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from memory_store import MemoryStore
 from rlm_core.events import (
     AnswerEvent,
-    DoneEvent,
     ErrorEvent,
     Event,
     RouteEvent,
@@ -29,27 +29,33 @@ class Journal:
         self._store = store
         self._id = answer_id
         self._text: list[str] = []
-        self._written_at = time.monotonic()
+        self._save_at: float | None = None
         self._metadata: dict[str, Any] = {}
         self._answer: AnswerEvent | None = None
 
-    async def note(self, event: Event) -> None:
-        """Take in one event. After the ``done`` event the whole answer is committed."""
-        if isinstance(event, TokenEvent):
-            self._text.append(event.text)
-            if time.monotonic() - self._written_at > SECONDS_BETWEEN_WRITES:
-                await asyncio.to_thread(self._store.update_message, self._id, text="".join(self._text))
-                self._written_at = time.monotonic()
-        elif isinstance(event, RouteEvent):
-            self._metadata["route"] = _values(event)
-        elif isinstance(event, UsageEvent):
-            self._metadata["usage"] = _values(event)
-        elif isinstance(event, ErrorEvent):
-            self._metadata["error"] = event.text
-        elif isinstance(event, AnswerEvent):
-            self._answer = event
-        elif isinstance(event, DoneEvent):
+    def note(self, events: Sequence[Event]) -> None:
+        """Take in what happened."""
+        for event in events:
+            if isinstance(event, TokenEvent):
+                self._text.append(event.text)
+            elif isinstance(event, RouteEvent):
+                self._metadata["route"] = _values(event)
+            elif isinstance(event, UsageEvent):
+                self._metadata["usage"] = _values(event)
+            elif isinstance(event, ErrorEvent):
+                self._metadata["error"] = event.text
+            elif isinstance(event, AnswerEvent):
+                self._answer = event
+
+    async def save(self, *, last: bool) -> None:
+        """Commit the growing text every now and then, and with ``last`` the whole answer."""
+        if last:
             await asyncio.to_thread(self._finish)
+        elif self._text and self._save_at is None:
+            self._save_at = time.monotonic() + SECONDS_BETWEEN_WRITES  # the first words wait for no commit
+        elif self._save_at is not None and time.monotonic() > self._save_at:
+            await asyncio.to_thread(self._store.update_message, self._id, text="".join(self._text))
+            self._save_at = time.monotonic() + SECONDS_BETWEEN_WRITES
 
     def _finish(self) -> None:
         answer = self._answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,21 +22,34 @@ class Record:
 
     def __init__(self, turn: Turn, data_dir: Path, store: MemoryStore | None) -> None:
         self.complete = False
+        self._over = False
         self._journal = Journal(store, turn.answer_id) if store is not None else None
         self._trace = None if turn.request.incognito else TraceWriter(trace_path(data_dir, turn.answer_id))
 
-    async def keep(self, event: Event) -> None:
-        """Write one event down. After the last one the record is ``complete``."""
-        if self._trace is not None:
-            self._trace.write(event)
+    async def keep(self, events: asyncio.Queue[Event]) -> list[Event]:
+        """Wait for an event; what has happened by then is written down together and returned. After the last event the
+        record is ``complete``. Called again after it was cancelled, it loses nothing."""
+        happened: list[Event] = []
+        if not self._over:
+            happened.append(await events.get())
+            while not events.empty():
+                happened.append(events.get_nowait())
+            self._note(happened)
         if self._journal is not None:
-            await self._journal.note(event)
-        if isinstance(event, DoneEvent):
-            self.complete = True
-            if self._trace is not None:
+            await self._journal.save(last=self._over)
+        self.complete = self._over
+        return happened
+
+    def _note(self, happened: Sequence[Event]) -> None:
+        self._over = isinstance(happened[-1], DoneEvent)
+        if self._journal is not None:
+            self._journal.note(happened)
+        if self._trace is not None:
+            self._trace.write(*happened)
+            if self._over:
                 self._trace.close()
 
     async def keep_rest(self, events: asyncio.Queue[Event]) -> None:
         """Write down all that is still to come, for a message that nobody listens to any more."""
         while not self.complete:
-            await self.keep(await events.get())
+            await self.keep(events)

@@ -17,6 +17,7 @@ from rlm_core.events import Event, PhaseEvent, ThinkingEvent, TokenEvent, from_j
 
 log = logging.getLogger(__name__)
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -41,6 +42,7 @@ class TraceWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: IO[str] | None = None
+        self._unwritten: list[Event] = []
         self._thinking: ThinkingEvent | None = None
         self._broken = False
 
@@ -52,17 +54,21 @@ class TraceWriter:
     ) -> None:
         self.close()
 
-    def write(self, event: Event) -> None:
-        if isinstance(event, PhaseEvent | TokenEvent):
-            return
-        if isinstance(event, ThinkingEvent):
-            self._join(event)
-            return
-        self._flush_thinking()
-        self._append(event)
+    def write(self, *events: Event) -> None:
+        """Append events that happened, all at once."""
+        for event in events:
+            if isinstance(event, PhaseEvent | TokenEvent):
+                continue
+            if isinstance(event, ThinkingEvent):
+                self._join(event)
+            else:
+                self._end_thinking()
+                self._unwritten.append(event)
+        self._flush()
 
     def close(self) -> None:
-        self._flush_thinking()
+        self._end_thinking()
+        self._flush()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -78,22 +84,23 @@ class TraceWriter:
                 text=before.text + event.text,
             )
         else:
-            self._flush_thinking()
+            self._end_thinking()
             self._thinking = event
 
-    def _flush_thinking(self) -> None:
+    def _end_thinking(self) -> None:
         if self._thinking is not None:
-            event, self._thinking = self._thinking, None
-            self._append(event)
+            self._unwritten.append(self._thinking)
+            self._thinking = None
 
-    def _append(self, event: Event) -> None:
-        if self._broken:
+    def _flush(self) -> None:
+        events, self._unwritten = self._unwritten, []
+        if self._broken or not events:
             return
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.path.open("a", encoding="utf-8")
-            self._file.write(json.dumps(to_json(event), ensure_ascii=False) + "\n")
+            self._file.write("".join(f"{_ENCODE(to_json(event))}\n" for event in events))
             self._file.flush()
         except OSError as error:
             self._broken = True

@@ -1,0 +1,68 @@
+"""What an answer leaves behind, whatever happens to whoever listens."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from memory_store import MemoryStore
+from rlm_core.events import AnswerEvent, DoneEvent, Event, PhaseEvent, TokenEvent
+from rlm_core.record import Record
+from rlm_core.request import MessageRequest
+from rlm_core.trace import read_trace, trace_path
+from rlm_core.turns import Turn
+
+AT: dict[str, Any] = {"parent_id": None, "message_id": "m", "ts": 1.5}
+TURN = Turn(MessageRequest("Hello", conversation_id="c"), "q", "m")
+ENDING = [
+    PhaseEvent(id="1", text="writing", **AT),
+    TokenEvent(id="2", text="Good ", **AT),
+    TokenEvent(id="3", text="morning", **AT),
+    AnswerEvent(id="4", text="Good morning", **AT),
+    DoneEvent(id="5", **AT),
+]
+
+
+class SlowStore:
+    """Saves when it may. ``saved`` is what was written."""
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+        self.asked = threading.Event()
+        self.saved: list[tuple[str, str]] = []
+
+    def update_message(self, message_id: str, *, text: str, status: str, metadata: object) -> None:
+        self.asked.set()
+        self.may.wait()
+        self.saved.append((text, status))
+
+
+async def test_what_happens_at_once_is_written_down_together(tmp_path: Path) -> None:
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    for event in ENDING:
+        events.put_nowait(event)
+    record = Record(TURN, tmp_path, None)
+    assert await record.keep(events) == ENDING
+    assert record.complete
+    assert read_trace(trace_path(tmp_path, "m")) == ENDING[3:]
+
+
+async def test_an_answer_is_saved_though_its_listener_is_cancelled_in_the_last_moment(tmp_path: Path) -> None:
+    store, events = SlowStore(), asyncio.Queue[Event]()
+    for event in ENDING:
+        events.put_nowait(event)
+    record = Record(TURN, tmp_path, cast(MemoryStore, store))
+    listening = asyncio.create_task(record.keep(events))
+    await asyncio.to_thread(store.asked.wait)
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    assert not record.complete
+    store.may.set()
+    await record.keep_rest(events)
+    assert record.complete
+    assert set(store.saved) == {("Good morning", "complete")}
