@@ -7,6 +7,7 @@ when the conversation goes on. What could not be kept is named to the model by t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from rlm_core.repl import (
 from rlm_core.settings import Settings
 from rlm_core.subcalls import SubCalls
 
+log = logging.getLogger(__name__)
+
 LIVE_AT_MOST = 4
 """Idle workers beyond this are parked, the longest unused first."""
 PARKED_CHARS = 64 * 1024 * 1024
@@ -44,11 +47,12 @@ FUNCTION_NAMES = (
 
 @dataclass
 class Workspace:
-    """A REPL with the functions of the message that it works for now, and the ``text`` that is its context."""
+    """A REPL with the functions of the message that it works for now. It is lent out while its worker still starts: the
+    first cell waits for it."""
 
     repl: ReplSession
     subcalls: SubCalls
-    text: str
+    _starting: asyncio.Task[None] | None = None
     _cell: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -58,10 +62,27 @@ class Workspace:
 
     async def run(self, code: str, *, parent: str | None, seconds: float) -> CellResult:
         """Run one cell, after those that are running. Its model calls are shown under ``parent``. Raises TimeoutError
-        when it has not ended after ``seconds``."""
+        when it has not ended after ``seconds``, ReplError when there is no worker for it."""
         async with asyncio.timeout(max(0.01, seconds)), self._cell:
+            await self.ready()
             self.subcalls.parent = parent
             return await self.repl.run(code)
+
+    async def ready(self) -> None:
+        """Wait until the worker is up. Raises ReplError if it did not start; the next cell tries again."""
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            await starting
+
+    async def close(self) -> None:
+        """End the worker."""
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
+            await asyncio.wait((starting,))
+            if not starting.cancelled() and (error := starting.exception()) is not None:
+                log.warning("A message ran no code, and could not have: %s", error)
+        await self.repl.close()
 
 
 @dataclass
@@ -85,8 +106,8 @@ class _Seat:
 
     async def close(self) -> None:
         if self.workspace is not None:
-            repl, self.workspace = self.workspace.repl, None
-            await repl.close()
+            workspace, self.workspace = self.workspace, None
+            await workspace.close()
 
 
 class Workspaces:
@@ -113,7 +134,7 @@ class Workspaces:
             try:
                 yield workspace
             finally:
-                await workspace.repl.close()
+                await workspace.close()
             return
         seat = self._seats.setdefault(conversation_id, _Seat())
         self._seats.move_to_end(conversation_id)
@@ -146,7 +167,13 @@ class Workspaces:
         workspace = seat.workspace
         if workspace is not None:
             workspace.subcalls = subcalls
-            await self._prepare(workspace, question)
+            await workspace.ready()
+            await workspace.repl.prepare(
+                query=question.text,
+                context=question.context.text,
+                documents=_documents(question),
+                tables=_tables(question),
+            )
             return workspace
         await self._park_idle()
         workspace = seat.workspace = await self._open(question, subcalls, seat.parked)
@@ -169,6 +196,7 @@ class Workspaces:
     async def _open(
         self, question: Question, subcalls: SubCalls, memory: ReplMemory | None = None
     ) -> Workspace:
+        """A workspace whose worker starts; with ``memory`` it is up, and knows which variables are back."""
         holder: list[Workspace] = []
 
         def late(name: str) -> Callable[..., Awaitable[Any]]:
@@ -193,23 +221,15 @@ class Workspaces:
             pool=self._pool,
             memory=memory,
         )
-        try:
-            await repl.start()
-        except BaseException:
-            await repl.close()
-            raise
-        holder.append(Workspace(repl, subcalls, question.context.text))
-        return holder[0]
-
-    async def _prepare(self, workspace: Workspace, question: Question) -> None:
-        text = question.context.text
-        await workspace.repl.prepare(
-            query=question.text,
-            context=None if text == workspace.text else text,
-            documents=_documents(question),
-            tables=_tables(question),
-        )
-        workspace.text = text
+        workspace = Workspace(repl, subcalls, asyncio.create_task(repl.start()))
+        holder.append(workspace)
+        if memory is not None and memory.names:
+            try:
+                await workspace.ready()
+            except BaseException:
+                await workspace.close()
+                raise
+        return workspace
 
 
 def _documents(question: Question) -> list[ReplDocument]:

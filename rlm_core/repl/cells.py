@@ -101,6 +101,11 @@ class ReplMemory:
         listed = sum(map(len, self.names)) + sum(map(len, self.variables))
         return listed + sum(map(len, self.definitions.values())) + sum(map(len, self.values.values()))
 
+    @property
+    def restorable(self) -> bool:
+        """True if there is something to bring back."""
+        return bool(self.definitions or self.values)
+
     def update(self, report: CellReport) -> None:
         """Take over what a cell changed. Raises ProtocolError if it is more than a worker may keep."""
         values = {name: text for name, text in self.values.items() if name not in report.gone} | report.values

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -48,7 +48,7 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._room = threading.Semaphore(WAITING_FRAMES)
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
-        self._outbox: queue.SimpleQueue[Sequence[bytes] | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[Iterable[bytes] | None] = queue.SimpleQueue()
         self._killed = False
         self.started_at = time.perf_counter()
         self._owner = threading.Thread(target=self._own, name="rlm-worker-reader", daemon=True)
@@ -105,6 +105,10 @@ class WorkerProcess:
     def send(self, kind: int, header: dict[str, Any], texts: Sequence[bytes] = ()) -> None:
         """Queue a frame; it is written by the worker's own thread, so a worker that does not read blocks nobody."""
         self._outbox.put(encode_frame(kind, header, texts))
+
+    def send_made_late(self, parts: Iterable[bytes]) -> None:
+        """Queue frames that are made while they are written, so that a large text is never there as bytes, too."""
+        self._outbox.put(parts)
 
     def interrupt(self) -> None:
         """Ask the running cell to stop."""

@@ -19,15 +19,17 @@ from typing import Any, Final, NamedTuple
 PREFIX: Final = struct.Struct("!BII")
 
 # host -> worker
-SETUP: Final = 1  # functions, limits, query, documents, tables; texts: [context] if it is (re)sent
+SETUP: Final = 1  # functions, limits, query, the tables' columns
 RUN: Final = 2  # texts: [code]
 REPLY: Final = 3  # the value or the error of a call
-ROWS: Final = 4  # a batch of rows of one table
+LOAD: Final = 4  # documents, and how many PIECE and ROWS frames follow; answered when they are all there
 RESTORE: Final = 5  # texts: definitions and variables to bring back after a restart
 PROBE: Final = 6  # the self-test: try a file, a socket, a process
+PIECE: Final = 7  # texts: [the next piece of the context]
+ROWS: Final = 8  # texts: [a batch of rows of one table]
 # worker -> host
 READY: Final = 16  # the layers that are active
-DONE: Final = 17  # answer to SETUP, ROWS and RESTORE
+DONE: Final = 17  # answer to SETUP, LOAD and RESTORE
 CALL: Final = 18  # a host function is wanted
 RESULT: Final = 19  # a cell ended
 VIOLATION: Final = 20  # the audit hook saw something that must not happen; the worker ends

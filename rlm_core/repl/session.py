@@ -21,7 +21,7 @@ from rlm_core.repl.ladder import CANCEL_GRACE, Ladder, NoReaction, RunningCell
 from rlm_core.repl.pool import WorkerPool
 from rlm_core.repl.process import WorkerGone, WorkerProcess
 from rlm_core.repl.protocol import Frame, ProtocolError
-from rlm_core.repl.starting import Material, bring_up, hand_over, restore
+from rlm_core.repl.starting import Material, bring_up, hand_over, loaded, restore
 from rlm_core.repl.tables import encoded
 from rlm_core.repl.types import (
     CellResult,
@@ -70,6 +70,7 @@ class ReplSession:
         self._memory = memory or ReplMemory(self.limits.snapshot_bytes)
         self._lost: tuple[str, ...] | None = None
         self._granted = 0
+        self._loading = False
         self._started = False
         self._closed = False
         self._cell: RunningCell | None = None
@@ -94,7 +95,10 @@ class ReplSession:
         await self.close()
 
     async def start(self) -> None:
-        """Start the worker and hand over the material. Raises ReplError, or SandboxTooWeak below the minimum level."""
+        """Start the worker and send the material; the first cell waits until it is there.
+
+        Raises ReplError, or SandboxTooWeak below the minimum level.
+        """
         if self._closed:
             raise ReplError("this REPL session is closed")
         await self._have_worker()
@@ -118,9 +122,10 @@ class ReplSession:
         documents: Sequence[ReplDocument] = (),
         tables: Sequence[ReplTable] = (),
     ) -> None:
-        """The next message of the conversation: variables stay, ``answer`` is fresh, the context is sent only if given.
+        """The next message of the conversation: variables stay, ``answer`` is fresh, the context is sent only if it is
+        another one.
 
-        Without a new context the documents and tables of the old one stay, too, unless others are given.
+        Without a context the old one stays with its documents and tables, unless others are given.
         """
         if self._closed:
             raise ReplError("this REPL session is closed")
@@ -128,6 +133,7 @@ class ReplSession:
         new_tables = context is not None or bool(tables)
         material = self._material
         material.query = query
+        new_context = context is not None and context != material.context
         if context is not None:
             material.context, material.documents = context, tuple(documents)
         elif documents:
@@ -142,14 +148,17 @@ class ReplSession:
             await self._revive()  # a worker's memory limit cannot be raised
             return
         try:
+            if self._loading:  # the message before ended without a cell
+                await loaded(self._worker)
             await hand_over(
                 self._worker,
                 material,
                 self._functions,
                 self.limits,
-                send_context=context is not None,
+                send_context=new_context,
                 send_tables=new_tables,
             )
+            self._loading = True
         except (WorkerGone, ProtocolError, TimeoutError) as error:
             log.warning("the sandbox worker did not take the next message and is replaced: %s", error)
             await self._revive()
@@ -178,6 +187,9 @@ class ReplSession:
         """Start a worker and bring back what can be: all, or without the definitions, or nothing."""
         while True:
             worker = await self._start_worker()
+            if not self._memory.restorable:
+                return set()
+            await self._material_is_there()
             try:
                 return await restore(worker, self._memory)
             except (WorkerGone, ProtocolError, TimeoutError) as error:
@@ -192,9 +204,26 @@ class ReplSession:
     async def _start_worker(self) -> WorkerProcess:
         fresh = self._pool.take() if self._pool is not None else WorkerProcess()
         started = await bring_up(fresh, self._material, self._functions, self.limits)
-        self._worker, self._granted = started.worker, started.granted
+        self._worker, self._granted, self._loading = started.worker, started.granted, True
         self.level, self.layers = started.level, started.layers
         return started.worker
+
+    async def _material_is_there(self, cell: RunningCell | None = None) -> bool:
+        """Wait for it; False when the cell that needs it was stopped meanwhile. Raises ReplError if it does not arrive;
+        the worker is ended then."""
+        worker = self._worker
+        if worker is None or not self._loading:
+            return True
+        try:
+            self._loading = not await loaded(worker, lambda: cell is not None and cell.stopped.done())
+        except (WorkerGone, ProtocolError, TimeoutError) as error:
+            worker.kill()
+            await worker.ended()
+            raise ReplError(
+                f"The material ({len(self._material.context):,} characters) could not be handed to the sandbox worker "
+                f"({error}). It may be too large for this computer's memory."
+            ) from error
+        return not self._loading
 
     # ---- cells ----
 
@@ -229,6 +258,8 @@ class ReplSession:
 
     async def _run_cell(self, cell: RunningCell, code: str) -> CellResult:
         await self._have_worker()
+        if not await self._material_is_there(cell):
+            return telling.not_begun(cell)
         worker = self._worker
         assert worker is not None
         cell_id = secrets.token_hex(8)

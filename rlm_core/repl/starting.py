@@ -1,17 +1,19 @@
 """Bringing a worker up: it says how far it locked itself, gets its memory limit and the material, and old variables.
 
+The material is on its way when a session goes on; whoever needs it there waits with :func:`loaded`.
+
 Nothing here knows about cells; what a session does with a worker that is up is in :mod:`rlm_core.repl.session`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from rlm_core.repl import protocol
-from rlm_core.repl.cells import ReplMemory
+from rlm_core.repl.cells import ReplMemory, visible
 from rlm_core.repl.levels import explain, level_of, reaches
 from rlm_core.repl.process import WorkerGone, WorkerProcess
 from rlm_core.repl.protocol import Frame, ProtocolError
@@ -19,10 +21,13 @@ from rlm_core.repl.tables import EncodedTable
 from rlm_core.repl.types import Level, ReplDocument, ReplError, ReplLimits, SandboxTooWeak
 
 START_SECONDS: Final = 30.0
-SETUP_SECONDS: Final = 120.0
+SETUP_SECONDS: Final = 30.0
+LOAD_SECONDS: Final = 120.0
 RESTORE_SECONDS: Final = 10.0
 BYTES_A_CHARACTER: Final = 14
 """A text becomes up to 4 bytes a character, and lower() or split() make copies: 14 bytes in all (measured)."""
+PIECE_CHARS: Final = 256 * 1024
+"""The context is sent in pieces of this size, so that neither side ever holds it twice."""
 
 
 @dataclass(slots=True)
@@ -41,7 +46,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A worker that is locked and has its material."""
+    """A worker that is locked; its material is on its way."""
 
     worker: WorkerProcess
     granted: int
@@ -53,7 +58,7 @@ class Started:
 async def bring_up(
     worker: WorkerProcess, material: Material, functions: Iterable[str], limits: ReplLimits
 ) -> Started:
-    """Wait until the worker is locked, limit its memory and hand over the material.
+    """Wait until the worker is locked, limit its memory and send the material.
 
     Raises ReplError if it does not start, SandboxTooWeak if it does not reach the minimum level; it is ended then.
     """
@@ -95,19 +100,14 @@ async def hand_over(
     send_context: bool = True,
     send_tables: bool = True,
 ) -> str:
-    """Give a worker its material; returns what it says of its memory limit. ``granted`` (bytes) is for the first time.
-
-    Raises WorkerGone, ProtocolError or TimeoutError.
+    """Set a worker up and send the material; returns what the worker says of its memory limit. ``granted`` (bytes) is
+    for the first time. Raises WorkerGone, ProtocolError or TimeoutError.
     """
     texts: list[bytes] = []
     query = protocol.encode_value(material.query, texts)
-    if send_context:
-        texts.append(material.context.encode("utf-8", "surrogatepass"))
     header = {
         "first": granted is not None,
-        "context": send_context,
         "query": query,
-        "documents": [[d.name, d.start, d.end] for d in material.documents],
         "functions": sorted(functions),
         "tables": [{"name": t.name, "columns": t.columns} for t in material.tables] if send_tables else None,
         "snapshot_bytes": limits.snapshot_bytes,
@@ -117,12 +117,37 @@ async def hand_over(
     }
     worker.send(protocol.SETUP, header, texts)
     done = await expect(worker, protocol.DONE, SETUP_SECONDS)
-    if send_tables:
-        for table in material.tables:
-            for batch in table.batches:
-                worker.send(protocol.ROWS, {"table": table.name}, [batch])
-                await expect(worker, protocol.DONE, SETUP_SECONDS)
+    documents = [[d.name, d.start, d.end] for d in material.documents]
+    context = material.context if send_context else None
+    worker.send_made_late(_load(documents, context, material.tables if send_tables else ()))
     return str(done.header.get("memory"))
+
+
+def _load(
+    documents: list[list[object]], context: str | None, tables: Iterable[EncodedTable]
+) -> Iterator[bytes]:
+    """The frames that carry the material. A context that is None stays as it is."""
+    starts = None if context is None else range(0, len(context), PIECE_CHARS)
+    batches = [(table.name, batch) for table in tables for batch in table.batches]
+    header = {
+        "documents": documents,
+        "pieces": None if starts is None else len(starts),
+        "batches": len(batches),
+    }
+    yield from protocol.encode_frame(protocol.LOAD, header)
+    for start in starts or ():
+        piece = (context or "")[start : start + PIECE_CHARS].encode("utf-8", "surrogatepass")
+        yield from protocol.encode_frame(protocol.PIECE, {}, [piece])
+    for name, batch in batches:
+        yield from protocol.encode_frame(protocol.ROWS, {"table": name}, [batch])
+
+
+async def loaded(worker: WorkerProcess, stopped: Callable[[], bool] = lambda: False) -> bool:
+    """Wait until the worker has the material that was sent; False when ``stopped`` before that (a nudge makes it look).
+
+    Raises WorkerGone, ProtocolError or TimeoutError.
+    """
+    return await _await(worker, protocol.DONE, LOAD_SECONDS, stopped) is not None
 
 
 async def restore(worker: WorkerProcess, memory: ReplMemory) -> set[str]:
@@ -130,8 +155,6 @@ async def restore(worker: WorkerProcess, memory: ReplMemory) -> set[str]:
 
     Raises WorkerGone, ProtocolError or TimeoutError.
     """
-    if not memory.definitions and not memory.values:
-        return set()
     texts = [*memory.definitions.values(), *memory.values.values()]
     header = {"names": [*memory.definitions, *memory.values], "definitions": len(memory.definitions)}
     worker.send(protocol.RESTORE, header, [text.encode("utf-8", "replace") for text in texts])
@@ -142,12 +165,27 @@ async def restore(worker: WorkerProcess, memory: ReplMemory) -> set[str]:
 
 async def expect(worker: WorkerProcess, kind: int, seconds: float) -> Frame:
     """The next frame, which must be of this kind. Raises WorkerGone, ProtocolError or TimeoutError."""
+    frame = await _await(worker, kind, seconds)
+    assert frame is not None
+    return frame
+
+
+async def _await(
+    worker: WorkerProcess, kind: int, seconds: float, stopped: Callable[[], bool] = lambda: False
+) -> Frame | None:
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
+        if stopped():
+            return None
         frame = await worker.receive(left)
-        if frame is not None:
-            if frame.kind != kind:
-                worker.kill()
-                raise ProtocolError(f"frame {frame.kind} where {kind} was due")
-            return frame
+        if frame is None:
+            continue
+        if frame.kind == protocol.FAULT:
+            worker.kill()
+            *_, last = visible("".join(frame.texts)).strip().splitlines() or [""]
+            raise WorkerGone(f"its own code failed: {last[:200]}")
+        if frame.kind != kind:
+            worker.kill()
+            raise ProtocolError(f"frame {frame.kind} where {kind} was due")
+        return frame
     raise TimeoutError(f"no answer within {seconds:g} s")

@@ -51,6 +51,14 @@ def killed(reason: str, cell: RunningCell, lost: tuple[str, ...]) -> CellResult:
     )  # fmt: skip
 
 
+def not_begun(cell: RunningCell) -> CellResult:
+    """The result of a cell that was stopped while the material was still on its way to the worker."""
+    return CellResult(
+        output="", full_output="", error="The cell was stopped before it began.", final=None, draft=None,
+        seconds=cell.seconds, interrupted=True,
+    )  # fmt: skip
+
+
 def no_reaction(cell: RunningCell) -> str:
     """Why a worker was killed that did not answer the interrupts."""
     return (

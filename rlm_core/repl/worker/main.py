@@ -54,7 +54,7 @@ class Worker:
         """Answer frames until the host closes the pipe."""
         handlers = {
             protocol.SETUP: self._setup,
-            protocol.ROWS: self._rows,
+            protocol.LOAD: self._load,
             protocol.RESTORE: self._restore,
             protocol.RUN: self._run,
             protocol.PROBE: self._probe,
@@ -65,10 +65,7 @@ class Worker:
 
     def _setup(self, frame: Frame) -> None:
         header, material = frame.header, self.runner.material
-        if header["context"]:
-            material.context = frame.texts[-1]
         material.query = protocol.decode_value(header["query"], frame.texts)
-        material.set_documents(header["documents"])
         material.fresh_answer()
         if header["first"]:
             self._log = SnapshotLog(header["snapshot_bytes"])
@@ -89,9 +86,24 @@ class Worker:
         self._functions = set(names)
         self.runner.namespace.provide({name: self._host_function(name) for name in names})
 
-    def _rows(self, frame: Frame) -> None:
-        self.tables.insert(frame.header["table"], json.loads(frame.texts[0]))
+    def _load(self, frame: Frame) -> None:
+        header, material = frame.header, self.runner.material
+        if header["pieces"] is not None:
+            material.forget_context()
+            self.runner.namespace.begin_cell()  # nothing holds the old context any more but the cells' own variables
+            material.context = self._joined(header["pieces"])
+        material.set_documents(header["documents"])
+        for _ in range(header["batches"]):
+            rows = self._channel.receive()
+            self.tables.insert(rows.header["table"], json.loads(rows.texts[0]))
         self._channel.send(protocol.DONE, {})
+
+    def _joined(self, pieces: int) -> str:
+        """The text of so many PIECE frames. CPython lets a local string grow in place: it is there only once."""
+        text = ""
+        for _ in range(pieces):
+            text += self._channel.receive().texts[0]
+        return text
 
     def _restore(self, frame: Frame) -> None:
         names, count = frame.header["names"], frame.header["definitions"]

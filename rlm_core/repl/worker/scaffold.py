@@ -92,6 +92,10 @@ class Material:
         self.answer: dict[Any, Any] = {"content": "", "ready": False}
         self.finish = Finish()
 
+    def forget_context(self) -> None:
+        """Let go of the context and of all that holds it."""
+        self.context, self.documents, self._index = "", (), None
+
     def set_documents(self, entries: Sequence[Sequence[Any]]) -> None:
         """Replace the documents by ``(name, start, end)`` entries over the current context."""
         self.documents = tuple(Document(self.context, name, start, end) for name, start, end in entries)

@@ -48,7 +48,7 @@ try:
         if received.kind == protocol.RUN:
             given = {"cell": received.header["id"], "receive": channel.receive}
             exec(received.texts[0], globals() | given)
-        else:
+        elif received.kind not in (protocol.PIECE, protocol.ROWS):
             channel.send(protocol.DONE, {"memory": "on", "restored": []})
 except (HostGone, BrokenPipeError):
     pass
