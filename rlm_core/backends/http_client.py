@@ -1,38 +1,46 @@
 """HTTP to a model server: requests out, streamed bytes back, and nothing of what they mean.
 
-A small client of our own, because whatever it costs is paid at every turn and for each of many parallel sub-calls. It does
-what model servers need and no more: connections are used again, the one used last first; no proxies (a model server is
-on this machine or in the home network), no redirects, no cookies, no compression.
+Over aiohttp, because whatever a client costs is paid at every turn and for each of many parallel sub-calls: it finds a
+free connection at once, however many calls are under way. No proxies (a model server is on this machine or in the
+home network), no redirects, no cookies.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import ssl
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote, unquote, urlsplit
 from weakref import WeakKeyDictionary
 
-from rlm_core.backends.http_connection import (
-    SILENCE_SECONDS,
-    BrokenOff,
-    Connection,
-    NotConnected,
-    Response,
-    Silent,
-)
+import aiohttp
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
-KEPT_CONNECTIONS = 64
-# A router may forget a connection that nobody uses, without telling either end.
-KEPT_SECONDS = 60.0
+SILENCE_SECONDS = 900.0
+"""The longest silence in an answer: loading a large model from a slow disk and reading a long prompt both say nothing."""
+KEPT_SECONDS = 4.0
+"""How long an idle connection is kept: common servers close theirs after five seconds, perhaps as a request arrives."""
+
+
+class HttpError(Exception):
+    """The request was not answered."""
+
+
+class NotConnected(HttpError):
+    """Nothing answers at that address."""
+
+
+class BrokenOff(HttpError):
+    """The connection ended before the answer was whole, or what came is not HTTP."""
+
+
+class Silent(HttpError):
+    """The server said nothing for too long."""
 
 
 class PerLoop(Generic[T]):
@@ -63,6 +71,29 @@ class PerLoop(Generic[T]):
             await closing(mine)
 
 
+class Response:
+    """The answer to one request: ``status`` and ``headers`` (names in any case) at once, the body as it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body in pieces; each is all that has arrived since the one before. Raises BrokenOff and Silent."""
+        with _in_our_words():
+            async for data in self._response.content.iter_any():
+                yield data
+
+    async def read(self) -> bytes:
+        """All the rest. Raises BrokenOff and Silent."""
+        return b"".join([piece async for piece in self])
+
+    def close(self) -> None:
+        """Done with it. What is still to come is not waited for: the connection is closed, and the server stops."""
+        self._response.close()
+
+
 @dataclass(frozen=True)
 class Answer:
     """A whole answer."""
@@ -80,30 +111,37 @@ class Answer:
 
 
 class HttpClient:
-    """Requests to one server, on one event loop. ``headers`` go with each of them."""
+    """Requests to one server, on one event loop. ``headers`` go with each of them; ``keep_alive`` says whether a connection
+    is used again."""
 
-    def __init__(self, base_url: str, headers: Mapping[str, str] | None = None) -> None:
-        self._base_url = base_url
+    def __init__(
+        self, base_url: str, headers: Mapping[str, str] | None = None, *, keep_alive: bool = True
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
         self._headers = dict(headers or {})
-        self._target: _Target | None = None
-        self._idle: list[Connection] = []
+        self._keep_alive = keep_alive
+        self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, method: str, path: str, body: object = None) -> Response:
+    async def send(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
         """Ask, with ``body`` as JSON; returns when the head of the answer is there. The caller closes the response.
 
         Raises NotConnected, BrokenOff and Silent.
         """
-        if self._target is None:
-            self._target = _Target.of(self._base_url, self._headers)
-        request = self._target.request(method, path, body)
-        kept = self._kept()
-        if kept is not None:
-            try:
-                return await kept.ask(request)
-            except BrokenOff:
-                if not kept.was_stale:
-                    raise
-        return await (await self._connect(self._target)).ask(request)
+        if self._session is None:
+            self._session = self._opened()
+        data = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        with _in_our_words():
+            return Response(
+                await self._session.request(
+                    method,
+                    self._base_url + path,
+                    data=data and data.encode("utf-8", "replace"),
+                    headers={"Content-Type": "application/json", **(headers or {})},
+                    allow_redirects=False,
+                )
+            )
 
     async def ask(
         self, method: str, path: str, body: object = None, *, seconds: float = SILENCE_SECONDS
@@ -120,86 +158,43 @@ class HttpClient:
             raise Silent(f"no answer within {seconds:g} s") from None
 
     async def close(self) -> None:
-        """Close the connections that nobody uses."""
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.end()
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
-    def _kept(self) -> Connection | None:
-        """The open connection that was used last."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.age() < KEPT_SECONDS:
-                return connection
-            connection.end()
-        return None
-
-    def _keep(self, connection: Connection) -> None:
-        if len(self._idle) < KEPT_CONNECTIONS:
-            self._idle.append(connection)
-        else:
-            connection.end()
-
-    def _forget(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
-
-    async def _connect(self, target: _Target) -> Connection:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(loop, self._keep, self._forget),
-                    target.host,
-                    target.port,
-                    ssl=target.tls,
-                    happy_eyeballs_delay=0.25,
-                )
-        except TimeoutError:
-            raise NotConnected(f"no connection within {CONNECT_SECONDS:g} s") from None
-        except (OSError, UnicodeError) as error:
-            raise NotConnected(str(error)) from None
-        return connection
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where the requests go, and what all of them have in common."""
-
-    host: str
-    port: int
-    path: str
-    head: str
-    tls: ssl.SSLContext | None
-
-    @classmethod
-    def of(cls, base_url: str, headers: Mapping[str, str]) -> _Target:
-        """Raises NotConnected when ``base_url`` is no address."""
-        try:
-            parts = urlsplit(base_url)
-            host, port, secure = parts.hostname, parts.port, parts.scheme == "https"
-        except ValueError as error:
-            raise NotConnected(f"{base_url} is not an address: {error}") from None
-        if parts.scheme not in {"http", "https"} or not host:
-            raise NotConnected(f"{base_url} does not begin with http:// or https://")
-        lines = {"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity", **headers}
-        if parts.username is not None:
-            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            lines["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-        return cls(
-            host,
-            port or (443 if secure else 80),
-            quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
-            "".join(f"{name}: {value}\r\n" for name, value in lines.items()),
-            ssl.create_default_context() if secure else None,
+    def _opened(self) -> aiohttp.ClientSession:
+        keeping: dict[str, Any] = (
+            {"keepalive_timeout": KEPT_SECONDS} if self._keep_alive else {"force_close": True}
+        )
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, **keeping),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity", **self._headers},
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+            ),
+            trust_env=False,
         )
 
-    def request(self, method: str, path: str, body: object) -> bytes:
-        head = f"{method} {self.path}{path} HTTP/1.1\r\n{self.head}"
-        if body is None:
-            return f"{head}\r\n".encode()
-        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        return f"{head}Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """aiohttp's errors as ours."""
+    try:
+        yield
+    except (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        aiohttp.InvalidURL,
+        aiohttp.NonHttpUrlClientError,
+        UnicodeError,
+    ) as error:
+        raise NotConnected(str(error)) from None
+    except TimeoutError:
+        raise Silent(f"nothing came for {SILENCE_SECONDS:g} s") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise BrokenOff(str(error) or "the server closed the connection") from None
 
 
 class Lines:

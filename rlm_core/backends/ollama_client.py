@@ -28,8 +28,16 @@ from rlm_core.backends.base import (
     ModelInfo,
     PullProgress,
 )
-from rlm_core.backends.http_client import CONNECT_SECONDS, HttpClient, Lines, PerLoop
-from rlm_core.backends.http_connection import SILENCE_SECONDS, HttpError, NotConnected, Response
+from rlm_core.backends.http_client import (
+    CONNECT_SECONDS,
+    SILENCE_SECONDS,
+    HttpClient,
+    HttpError,
+    Lines,
+    NotConnected,
+    PerLoop,
+    Response,
+)
 from rlm_core.backends.ollama_names import is_cloud, is_local, keep_alive, ollama_address, pull_problem
 from rlm_core.backends.refusals import error_text, refusal
 from rlm_core.backends.thinking import ThinkSplitter

@@ -21,8 +21,7 @@ from rlm_core.backends.base import (
     ModelInfo,
     PullProgress,
 )
-from rlm_core.backends.http_client import HttpClient, PerLoop
-from rlm_core.backends.http_connection import BrokenOff, HttpError, NotConnected, Response
+from rlm_core.backends.http_client import BrokenOff, HttpClient, HttpError, NotConnected, PerLoop, Response
 from rlm_core.backends.openai_stream import OpenAIStream, ServerError
 from rlm_core.backends.refusals import error_text, refusal
 from rlm_core.errors import BackendError, BackendNotRunning, ModelMissing, StreamDropped

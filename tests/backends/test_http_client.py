@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rlm_core.backends import http_client, http_connection
-from rlm_core.backends.http_client import HttpClient
-from rlm_core.backends.http_connection import BrokenOff, NotConnected, Silent
+from rlm_core.backends import http_client
+from rlm_core.backends.http_client import BrokenOff, HttpClient, NotConnected, Silent
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -159,7 +158,8 @@ async def test_a_new_connection_that_is_closed_before_the_answer_is_broken_off()
     async with serving(server) as url:
         client = HttpClient(url)
         with pytest.raises(BrokenOff):
-            await client.send("GET", "/")
+            await client.send("POST", "/")
+        await client.close()
     assert len(server.heads) == 1
 
 
@@ -176,14 +176,17 @@ async def test_half_an_answer_or_none_in_http_is_broken_off(answer: bytes) -> No
         client = HttpClient(url)
         with pytest.raises(BrokenOff):
             await client.ask("GET", "/")
+        await client.close()
 
 
 async def test_what_had_arrived_is_handed_over_before_the_break() -> None:
     async with serving(Server(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nuntil the end")) as url:
-        response = await HttpClient(url).send("GET", "/")
-        assert await anext(response) == b"until the end"
+        client = HttpClient(url)
+        pieces = aiter(await client.send("GET", "/"))
+        assert await anext(pieces) == b"until the end"
         with pytest.raises(BrokenOff):
-            await anext(response)
+            await anext(pieces)
+        await client.close()
 
 
 async def test_closing_a_response_in_the_middle_closes_its_connection() -> None:
@@ -191,7 +194,7 @@ async def test_closing_a_response_in_the_middle_closes_its_connection() -> None:
     async with serving(server) as url:
         client = HttpClient(url)
         response = await client.send("GET", "/")
-        assert await anext(response) == b"half"
+        assert await anext(aiter(response)) == b"half"
         response.close()
         await server.closed.wait()
         assert (await client.ask("GET", "/")).text == "next"
@@ -211,24 +214,28 @@ async def test_a_server_that_speaks_without_being_asked_is_left() -> None:
 
 
 async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(http_client, "SILENCE_SECONDS", 0.05)
     async with serving(Server(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")) as url:
+        client = HttpClient(url)
         with pytest.raises(Silent):
-            await HttpClient(url).ask("GET", "/")
+            await client.ask("GET", "/")
+        await client.close()
 
 
 async def test_an_answer_that_takes_too_long_is_given_up() -> None:
     async with serving(Server(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")) as url:
+        client = HttpClient(url)
         with pytest.raises(Silent):
-            await HttpClient(url).ask("GET", "/", seconds=0.05)
+            await client.ask("GET", "/", seconds=0.05)
+        await client.close()
 
 
 async def test_a_connection_that_lay_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(whole(b"one"), whole(b"two"))
     async with serving(server) as url:
+        monkeypatch.setattr(http_client, "KEPT_SECONDS", 0.0)
         client = HttpClient(url)
         await client.ask("GET", "/")
-        monkeypatch.setattr(http_client, "KEPT_SECONDS", -1.0)
         await client.ask("GET", "/")
         await client.close()
     assert server.connections == 2
@@ -249,7 +256,8 @@ async def test_a_reader_that_takes_its_time_holds_the_server_back() -> None:
 
     server, poured = Server(), 0
     async with serving(server, pour) as url:
-        response = await HttpClient(url).send("GET", "/")
+        client = HttpClient(url)
+        response = await client.send("GET", "/")
         seen = -1
         while seen != poured:  # until nothing more goes into the pipe
             seen = poured
@@ -257,6 +265,7 @@ async def test_a_reader_that_takes_its_time_holds_the_server_back() -> None:
                 await asyncio.sleep(0)
         assert poured < size
         assert len(await response.read()) == size
+        await client.close()
 
 
 @pytest.mark.parametrize(
@@ -272,8 +281,10 @@ async def test_a_reader_that_takes_its_time_holds_the_server_back() -> None:
     ],
 )
 async def test_what_is_no_address_or_has_no_server_is_not_connected(address: str) -> None:
+    client = HttpClient(address)
     with pytest.raises(NotConnected):
-        await HttpClient(address).send("GET", "/")
+        await client.send("GET", "/")
+    await client.close()
 
 
 async def test_a_login_and_a_path_in_the_address_are_sent() -> None:
