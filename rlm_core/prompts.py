@@ -386,6 +386,11 @@ ANSWER_FROM_PASSAGES = """Question: {question}
 
 Answer the question from these passages alone. Put the number of the passage behind each statement, like [1]. {otherwise}
 Question: {question}"""
+READ_LINE = """{line}
+
+Question: {question}
+Answer in a few words."""
+"""For the smallest models: no other words around the line."""
 SAY_SO = "If the notes do not hold the answer, say so."
 SEARCH_MARK = "SEARCH:"
 ASK_BACK = """If something else has to be looked up first, reply with one line only: SEARCH: the words to look for. If \

@@ -8,9 +8,9 @@ An answer that needs something else first (the person who ...) is looked up in f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from memory_store import MemoryStore
 from rlm_core.backends.base import ChatMessage
@@ -31,6 +31,7 @@ from rlm_core.question import Question
 from rlm_core.reading import Group, MapReader, Task
 from rlm_core.results import Answer
 from rlm_core.run import Run
+from rlm_core.small_models import PASSAGES_CHARS, SMALL, TINY, SmallReader, parameters
 from rlm_core.synthesizer import Notes, Synthesizer, says_nothing
 from rlm_core.tally import Item, parse_items
 
@@ -41,13 +42,7 @@ NOTE_TOKENS = 512
 """Room for the notes that a reader writes about one group of passages."""
 LIST_TOKENS = 1_024
 """The same for a list of items, of which a dense passage (a log, a table) has many."""
-SMALL_MODEL_CHARS = 2_000
-"""Two passages. A model below a billion parameters loses a fact among more than about 300 words (measured on the 135M
-demonstration model; with one passage instead of two it copied worse)."""
-
-SMALL_PART_CHARS = 400
-
-_PARAMETERS = re.compile(r"([\d.]+)\s*([KMBT])", re.IGNORECASE)
+SMALLEST_PART_CHARS = 400
 
 
 @dataclass
@@ -88,12 +83,17 @@ class PassageReader:
         self._synthesizer = synthesizer
         self._store = store
         self._reader = MapReader(calls)
+        self._small = SmallReader(calls, synthesizer, partial(self.search, k=PASSAGES_FOUND))
 
     async def answer(self, run: Run, question: Question, *, parent: str | None = None) -> Answer:
         """Answer ``question`` from its context. Raises what the calls raise; what was found until then is ``run.draft``."""
         everything = asks_for_everything(question.text)
-        if await self._is_small(run):
-            return await self._simply(run, question, everything, parent)
+        size = await parameters(self._calls, run)
+        if size < SMALL:
+            answer = await self._small.answer(
+                run, question, tiny=size < TINY, everything=everything, parent=parent
+            )
+            return answer or await self._all_or_nothing(run, question, parent)
         found = _Findings()
         try:
             if everything:
@@ -110,6 +110,12 @@ class PassageReader:
         if answer is None:
             answer = await self._synthesizer.from_notes(run, question, found.notes, parent=parent)
         return found.marked(answer)
+
+    async def _all_or_nothing(self, run: Run, question: Question, parent: str | None) -> Answer:
+        """One pass over everything, without asking back."""
+        found = _Findings()
+        await self._read_all(run, question, found, "", parent)
+        return found.marked(await self._synthesizer.from_notes(run, question, found.notes, parent=parent))
 
     async def search(self, context: Context, query: str, k: int) -> list[Piece]:
         """The ``k`` best passages of the context, best first."""
@@ -236,11 +242,11 @@ class PassageReader:
         """Characters of one part, so that the calls suffice for the whole context if that is possible at all."""
         context = task.question.context
         room = await self._room(run, task, task.reply_tokens, context.text)
-        if await self._is_small(run):
-            room = min(room, SMALL_MODEL_CHARS)
+        if await parameters(self._calls, run) < SMALL:
+            room = min(room, PASSAGES_CHARS)
         most = await self._room(run, task, NOTE_TOKENS // 2, context.text)
         enough = int(len(context) / calls * 1.1) + 100
-        return max(SMALL_PART_CHARS, min(most, max(room, enough)))
+        return max(SMALLEST_PART_CHARS, min(most, max(room, enough)))
 
     async def _groups(self, run: Run, task: Task, pieces: dict[int, Piece]) -> list[Group]:
         """Numbered passages, as many in a group as one prompt holds, best first."""
@@ -262,36 +268,3 @@ class PassageReader:
         return await self._calls.room_chars(
             run, "fast", task.messages(), reply_tokens=reply_tokens, like=like[:1_000_000]
         )
-
-    async def _is_small(self, run: Run) -> bool:
-        assignment = await self._calls.assign(run, "fast")
-        info = await self._calls.backend.model(assignment.model)
-        match = _PARAMETERS.search(info.parameters or "")
-        return match is not None and match[2].upper() in "KM"
-
-    # --- models below a billion parameters --------------------------------------------------------------------------
-
-    async def _simply(self, run: Run, question: Question, everything: bool, parent: str | None) -> Answer:
-        """For a model that follows no more than one instruction: the best passages and the question in one call. It lists and
-        merges too badly for questions about everything; the user is told that most of the material was not read."""
-        run.emit(PhaseEvent, parent=parent, text="searching")
-        kept: dict[int, Piece] = {}
-        room = SMALL_MODEL_CHARS
-        for piece in await self.search(question.context, question.text, PASSAGES_FOUND):
-            room -= len(piece.text) + len(piece.heading) + 12
-            if kept and room < 0:
-                break
-            kept[len(kept) + 1] = piece
-        if kept:
-            if everything:
-                run.warn(
-                    "small_model",
-                    f"This model is too small to count or compare over a whole document: it read only the {len(kept)} passages "
-                    "that fit the question best. Use a model of a billion parameters or more for such questions.",
-                )
-            return await self._synthesizer.from_passages(
-                run, question, kept, parent=parent, max_tokens=NOTE_TOKENS // 2
-            )
-        found = _Findings()
-        await self._read_all(run, question, found, "", parent)
-        return found.marked(await self._synthesizer.from_notes(run, question, found.notes, parent=parent))

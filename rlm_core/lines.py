@@ -1,0 +1,107 @@
+"""Single lines of passages: which one a question is about, and whether a reply about a line keeps to it.
+
+Words do both, without a model: a line that shares the rare words of a question is very likely the one that answers it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rlm_core.context import Context, Piece
+
+LINE_CHARS = 240
+"""A longer line is a paragraph: its sentences are taken instead."""
+STEM_CHARS = 6
+
+_WORD = re.compile(r"\w+(?:[-.:']\w+)*")
+_SENTENCE = re.compile(r".+?(?:[.!?](?=\s)|$)\s*", re.DOTALL)
+_ASKING = frozenset(
+    """a an and are as at by did do does ever for from had has have he how in is it its long many much of often on or she that
+    the their there they this to was were what when where which who whom whose why will with""".split()  # noqa: SIM905
+)
+_ASKS_NUMBER = re.compile(
+    r"\b(?:how (?:many|much|often|long|old|far)|number|when|date|wie ?viele?|wann)\b", re.I
+)
+_ASKS_NAME = re.compile(r"\b(?:who|whom|whose|wer|wem|wen|wessen)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line, or a sentence of a long one. ``fit`` (0 to 1) is the share of the question's words that it holds, each word
+    weighted by how rare it is."""
+
+    piece: Piece
+    fit: float
+
+
+def best_line(question: str, pieces: Sequence[Piece], context: Context) -> Line | None:
+    """The line of the passages that fits the question best, the first of equal ones; None when none has a word of it."""
+    lines = [line for piece in pieces for line in _lines(piece, context)]
+    wanted = _stems(question) - _ASKING
+    held = [wanted & _stems(f"{line.text} {line.heading}") for line in lines]
+    if not any(held):
+        return None
+    weights = {stem: _rarity(sum(stem in stems for stems in held), len(lines)) for stem in wanted}
+    fits = [sum(weights[stem] for stem in stems) / sum(weights.values()) for stems in held]
+    best = max(range(len(lines)), key=lambda number: (fits[number], -number))
+    return Line(lines[best], fits[best])
+
+
+def best_sentence(question: str, text: str) -> str:
+    """The sentence of a text that has most words of the question."""
+    wanted = _stems(question) - _ASKING
+    sentences = [match[0].strip() for match in _SENTENCE.finditer(text)]
+    return max(sentences, key=lambda sentence: len(wanted & _stems(sentence)))
+
+
+def keeps_to(reply: str, line: str, question: str) -> bool:
+    """Whether a reply about a line says something that stands in it: no number or name of its own, and beyond the words of
+    the question the number or the name that was asked for."""
+    said, given, asked = (set(_WORD.findall(text)) for text in (reply, line, question))
+    folded = {word.casefold() for word in given | asked}
+    invented = {
+        word for word in said if (_has_digit(word) or word[0].isupper()) and word.casefold() not in folded
+    }
+    new = (said & given) - asked
+    if _ASKS_NUMBER.search(question) and not any(map(_has_digit, new)):
+        return False
+    if _ASKS_NAME.search(question) and not any(word[0].isupper() for word in new):
+        return False
+    return bool(_stems(" ".join(new)) - _ASKING) and all(_begins(reply, word) for word in invented)
+
+
+def _lines(piece: Piece, context: Context) -> list[Piece]:
+    """The lines of a passage, each with its own headings."""
+    found: list[Piece] = []
+    start = piece.start
+    for line in piece.text.splitlines(keepends=True):
+        parts = [line] if len(line) <= LINE_CHARS else [match[0] for match in _SENTENCE.finditer(line)]
+        for part in parts:
+            if part.strip():
+                found.append(context.piece(start, start + len(part.rstrip())))
+            start += len(part)
+    return found
+
+
+def _stems(text: str) -> set[str]:
+    """The words of a text, cut so that most inflections meet; what has a digit in it stays whole."""
+    words = (word.casefold() for word in _WORD.findall(text))
+    return {word if _has_digit(word) else word[:STEM_CHARS] for word in words}
+
+
+def _rarity(count: int, of: int) -> float:
+    return math.log(1 + (of - count + 0.5) / (count + 0.5))
+
+
+def _has_digit(word: str) -> bool:
+    return any(letter.isdigit() for letter in word)
+
+
+def _begins(reply: str, word: str) -> bool:
+    """A capital at the beginning of a sentence makes no name."""
+    return (
+        not _has_digit(word) and re.search(rf"(?:^|[.!?]\s+){re.escape(word)}\b", reply.strip()) is not None
+    )

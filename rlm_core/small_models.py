@@ -1,0 +1,126 @@
+"""Answers of models below a billion parameters, which can follow one instruction about a little text and no more.
+
+They read the best passages, never everything, and the user is told so. The smallest get a single line to read, and the
+line itself stands in the answer: what they say about it counts only as far as it keeps to the line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+from rlm_core.backends.base import ChatMessage
+from rlm_core.calls import ModelCalls
+from rlm_core.citations import cite
+from rlm_core.complexity import asks_for_summary
+from rlm_core.context import Context, Piece
+from rlm_core.events import PhaseEvent, TokenEvent
+from rlm_core.lines import Line, best_line, best_sentence, keeps_to
+from rlm_core.prompts import READ_LINE
+from rlm_core.question import Question
+from rlm_core.results import Answer
+from rlm_core.run import Run
+from rlm_core.synthesizer import Synthesizer
+
+SMALL, TINY = 1e9, 3e8
+"""Parameters below which a model counts as such."""
+PASSAGES_CHARS = 2_000
+"""Two passages. A small model loses a fact among more than about 300 words (measured on the 135M demonstration model)."""
+REPLY_TOKENS = 256
+LINE_REPLY_TOKENS = 60
+READABLE_CHARS = 160
+"""Of a longer line a tiny model gets only the sentence that fits best."""
+LIKELY_FIT = 0.4
+"""A line with less of the question's words is shown as what it is: the nearest there is."""
+
+_PARAMETERS = re.compile(r"([\d.]+)\s*([KMBT])", re.IGNORECASE)
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+Search = Callable[[Context, str], Awaitable[list[Piece]]]
+
+
+async def parameters(calls: ModelCalls, run: Run) -> float:
+    """How many parameters the model has that reads passages; infinite when the server does not say."""
+    assignment = await calls.assign(run, "fast")
+    info = await calls.backend.model(assignment.model)
+    match = _PARAMETERS.search(info.parameters or "")
+    return float(match[1]) * _UNITS[match[2].upper()] if match else float("inf")
+
+
+class SmallReader:
+    """Answers from the passages that fit a question best."""
+
+    def __init__(self, calls: ModelCalls, synthesizer: Synthesizer, search: Search) -> None:
+        self._calls = calls
+        self._synthesizer = synthesizer
+        self._search = search
+
+    async def answer(
+        self, run: Run, question: Question, *, tiny: bool, everything: bool, parent: str | None
+    ) -> Answer | None:
+        """None when no passage has a word of the question. ``everything``: the question is about all of the material."""
+        run.emit(PhaseEvent, parent=parent, text="searching")
+        pieces = await self._search(question.context, question.text)
+        kept = _first(pieces)
+        line = None
+        if tiny and not asks_for_summary(question.text):
+            line = best_line(question.text, pieces, question.context)
+        if everything and kept:
+            read = f"the {len(kept)} passages that fit" if line is None else "the line that fits"
+            run.warn(
+                "small_model",
+                f"This model is too small to count or compare over a whole document: it read only {read} the question best. "
+                "Use a model of a billion parameters or more for such questions.",
+            )
+        if line is not None:
+            return await self._from_line(run, question, line, parent)
+        if not kept:
+            return None
+        return await self._synthesizer.from_passages(
+            run, question, kept, parent=parent, max_tokens=REPLY_TOKENS
+        )
+
+    async def _from_line(self, run: Run, question: Question, line: Line, parent: str | None) -> Answer:
+        """What the model reads out of the line, if it keeps to it, and the line."""
+        passages = {1: line.piece}
+        text = line.piece.text.strip()
+        heading = " / ".join(line.piece.heading.split(" / ")[-2:])
+        under = f" ({heading})" if heading else ""
+        if line.fit < LIKELY_FIT:
+            said = f"The material may not hold the answer. The line that fits the question best{under}: “{text}” [1]"
+        else:
+            said = f"The text says{under}: “{text}” [1]"
+            run.draft = said
+            run.budget.close()
+            reply = await self._read(run, question.text, text, parent)
+            if keeps_to(reply, text, question.text):
+                said = f"{reply} [1]\n\n{said}"
+        run.draft = said
+        run.emit(TokenEvent, parent=parent, text=said)
+        return cite(said, passages, question.context)
+
+    async def _read(self, run: Run, question: str, line: str, parent: str | None) -> str:
+        sentence = line if len(line) <= READABLE_CHARS else best_sentence(question, line)
+        prompt = READ_LINE.format(line=sentence, question=question)
+        reply = await self._calls.call(
+            run,
+            "fast",
+            "synthesis",
+            [ChatMessage("user", prompt)],
+            parent=parent,
+            temperature=0.0,
+            max_tokens=LINE_REPLY_TOKENS,
+        )
+        return reply.text.strip().split("\n")[0]
+
+
+def _first(pieces: list[Piece]) -> dict[int, Piece]:
+    """The best passages, as many as a small model can read at once, numbered."""
+    kept: dict[int, Piece] = {}
+    room = PASSAGES_CHARS
+    for piece in pieces:
+        room -= len(piece.text) + len(piece.heading) + 12
+        if kept and room < 0:
+            break
+        kept[len(kept) + 1] = piece
+    return kept

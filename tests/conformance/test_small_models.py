@@ -1,0 +1,86 @@
+"""Models below a billion parameters read little, and the user is told; the smallest get one line and are checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.stage import Actor, Stage
+from tests.scripted.ollama_server import ScriptedModel
+from tests.scripted.script import ChatRequest
+
+FILLER = "".join(f"On day {n} somebody walked to the harbour and came back.\n" for n in range(900))
+TEXT = f"{FILLER}The keeper of the pillar drill is Greta Sandoval.\n{FILLER}"
+QUESTION = "Who is the keeper of the pillar drill?"
+TINY = (ScriptedModel("smollm2:135m", parameters="134.52M"),)
+SMALL = (ScriptedModel("qwen3:0.6b", parameters="751.63M"),)
+
+
+async def test_a_tiny_model_reads_one_line_and_the_line_stands_in_the_answer(tmp_path: Path) -> None:
+    actor = Actor(sub="It is Greta Sandoval.")
+    async with Stage(actor, tmp_path, models=TINY) as stage:
+        outcome = await stage.ask(QUESTION, strategy="retrieve", context=TEXT)
+    (request,) = actor.requests("sub")
+    assert "harbour" not in request.text
+    assert outcome.answer == (
+        "It is Greta Sandoval. [1]\n\nThe text says: “The keeper of the pillar drill is Greta Sandoval.” [1]"
+    )
+    (citation,) = outcome.ending.citations
+    assert TEXT[citation.start : citation.end] == "The keeper of the pillar drill is Greta Sandoval."
+    assert citation.verified
+
+
+@pytest.mark.parametrize("reply", ["It is Paloma Reyes.", "The keeper is the keeper.", "?"])
+async def test_what_a_tiny_model_makes_up_is_left_out(reply: str, tmp_path: Path) -> None:
+    async with Stage(Actor(sub=reply), tmp_path, models=TINY) as stage:
+        outcome = await stage.ask(QUESTION, strategy="retrieve", context=TEXT)
+    assert outcome.answer == "The text says: “The keeper of the pillar drill is Greta Sandoval.” [1]"
+    assert not outcome.partial
+
+
+async def test_a_line_that_hardly_fits_is_called_the_nearest_there_is(tmp_path: Path) -> None:
+    async with Stage(Actor(), tmp_path, models=TINY) as stage:
+        outcome = await stage.ask(
+            "Which painter lived near the harbour in winter?", strategy="retrieve", context=TEXT
+        )
+    assert outcome.answer.startswith("The material may not hold the answer.")
+    assert "harbour" in outcome.answer
+    assert outcome.usage.llm_calls == 0
+
+
+async def test_a_small_model_reads_the_best_passages(tmp_path: Path) -> None:
+    actor = Actor(synthesis="Greta Sandoval [1].")
+    async with Stage(actor, tmp_path, models=SMALL) as stage:
+        outcome = await stage.ask(QUESTION, strategy="retrieve", context=TEXT)
+    (request,) = actor.requests("synthesis")
+    assert "Greta Sandoval" in request.text
+    assert "harbour" in request.text
+    assert outcome.answer == "Greta Sandoval [1]."
+
+
+@pytest.mark.parametrize("models", [TINY, SMALL])
+async def test_a_question_about_everything_is_answered_with_a_warning(
+    models: tuple[ScriptedModel, ...], tmp_path: Path
+) -> None:
+    async with Stage(Actor(synthesis="Many [1]."), tmp_path, models=models) as stage:
+        outcome = await stage.ask(
+            "How often did somebody walk to the harbour?", strategy="retrieve", context=TEXT
+        )
+    assert (
+        outcome.answer == "Many [1]."
+        if models is SMALL
+        else "somebody walked to the harbour" in outcome.answer
+    )
+    assert "small_model" in outcome.warnings
+
+
+async def test_without_a_passage_that_has_a_word_of_the_question_everything_is_read(tmp_path: Path) -> None:
+    def read(request: ChatRequest) -> str:
+        return "A zebra [1]." if "zebra" in request.text else "NONE"
+
+    actor = Actor(map=read, synthesis="A zebra.")
+    async with Stage(actor, tmp_path, models=TINY) as stage:
+        outcome = await stage.ask("Which animal?", strategy="retrieve", context="A zebra stood there.\n" * 3)
+    assert outcome.answer.startswith("A zebra.")
+    assert outcome.purposes == ["map", "synthesis"]
