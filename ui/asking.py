@@ -19,6 +19,7 @@ from rlm_core.paths import PROJECT
 from rlm_core.request import MessageRequest
 from rlm_core.run import new_id
 from rlm_core.settings import Mode, StrategyName
+from ui.chat_view import NEWEST
 from ui.growing import first_frame, frames, history_of, phase_line
 from ui.meter import MODES
 from ui.places import Click, Places
@@ -56,7 +57,8 @@ class Asking(Window):
 
     async def ask(self, click: Click, text: str, files: Sequence[Path], mode: str) -> AsyncIterator[View]:
         """Ask the question in this mode, on the page where it was sent from."""
-        tab = self.places.change(await self.places.at(click), mode=mode if mode in MODES else "auto")
+        known = mode if mode in MODES else "auto"
+        tab = self.places.change(await self.places.at(click), mode=known, limit=NEWEST)
         async for view in self._ask(tab, text, files):
             yield view
 
@@ -188,19 +190,20 @@ class Asking(Window):
             return
         saved = self._messages(tab, growing=job.message_id)
         frame = first_frame(job)
+        far_back = self._far_back(tab)
         yield replace(
             self.around_the_box(tab),
-            messages=[*saved, *frame.messages],
+            messages=saved if far_back else [*saved, *frame.messages],
             phase=frame.phase,
             sidebar=self.sidebar(tab),
             running=True,
             problem=problem,
         )
-        async for picture in frames(job):
+        async for picture in frames(job, len(saved)):
             if not self.places.follows(tab, mark):
                 return
             if picture is not None:
-                messages = [*saved, *picture.messages]
+                messages = None if far_back else [*saved, *picture.messages]
                 yield View(tab, mark, messages=messages, phase=picture.phase, running=True)
         yield replace(self.picture(self.places.fresh(tab)), follower=mark)
 

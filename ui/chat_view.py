@@ -17,7 +17,9 @@ ChatMessage = dict[str, Any]
 """One message as Gradio's Chatbot takes it."""
 
 NEWEST = 60
-"""Messages of a long conversation shown at first; the earlier ones come on demand."""
+"""Messages of a long conversation shown at first, and more of them at each step back."""
+AT_ONCE = 2 * NEWEST
+"""At most so many are on the page, however far one goes back: a browser draws all of them again at each picture."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +93,35 @@ class AnswerState:
         return cls(message_id=message_id, **values)
 
 
+def part(length: int, limit: int) -> range:
+    """Which messages of a conversation are shown when one has gone back ``limit`` messages."""
+    start = max(0, length - limit)
+    return range(start, min(length, start + AT_ONCE))
+
+
 def conversation(
     rows: Sequence[Row], steps: Callable[[str], str], *, limit: int = NEWEST, growing: str | None = None
 ) -> list[ChatMessage]:
     """The saved messages. ``steps`` gives the step HTML of an answer's id; ``growing`` is drawn by :func:`answer` instead."""
-    shown_rows = rows[-limit:]
+    shown = part(len(rows), limit)
     messages: list[ChatMessage] = []
-    if len(rows) > len(shown_rows):
-        earlier = count(len(rows) - len(shown_rows), "earlier message")
-        messages.append(_html(do("chat", "earlier", "all", f"Show {earlier}", style="linklike")))
-    for row in shown_rows:
+    if shown.start:
+        messages.append(_html(_more("earlier", shown.start)))
+    for row in rows[shown.start : shown.stop]:
         if row.message.role == "user":
             messages += question(row)
         elif row.message.id != growing:
             messages += answer(AnswerState.saved(row.message), steps(row.message.id), row=row)
+    if shown.stop < len(rows):
+        messages.append(_html(_more("later", len(rows) - shown.stop)))
     return messages
+
+
+def _more(way: str, number: int) -> str:
+    """The button that goes a step further: ``Show 60 earlier messages (of 440)``."""
+    step = count(min(number, NEWEST), f"{way} message")
+    label = f"Show {step}" + (f" (of {number:,})" if number > NEWEST else "")
+    return f'<div class="more">{do("chat", way, "step", label, style="linklike")}</div>'
 
 
 def question(row: Row) -> list[ChatMessage]:

@@ -68,6 +68,8 @@ class Desk(Asking):
                 views = self.version(tab, item)
             case "earlier":
                 views = self._show(self.places.change(tab, limit=tab.limit + NEWEST))
+            case "later":
+                views = self._show(self.places.change(tab, limit=max(NEWEST, tab.limit - NEWEST)))
             case _:
                 yield self._at_once(tab, action, item, value)
                 return

@@ -14,8 +14,11 @@ from ui.chat_view import AnswerState, ChatMessage, answer, unstored
 from ui.html import block, esc
 from ui.steps import steps_html
 
-FRAME = 0.055
-"""Seconds between two pictures (about 18 a second)."""
+FRAME, LONGEST_FRAME = 0.055, 0.15
+"""Seconds between two pictures (about 18 a second). The browser draws the whole conversation anew at each of them, so in a long
+one there are fewer, down to 7 a second, and it stays smooth to scroll and type in."""
+SHORT = 40
+"""Messages up to which a conversation is short."""
 LOOK_UP_SECONDS = 1.0
 
 
@@ -32,14 +35,16 @@ def first_frame(job: Job) -> Frame:
     return Frame(answer(state_of(job), ""), phase_line(_doing(job.events), job.started_at))
 
 
-async def frames(job: Job) -> AsyncIterator[Frame | None]:
-    """Pictures until the answer is done. None after a second without any news: a chance to leave."""
+async def frames(job: Job, beside: int = 0) -> AsyncIterator[Frame | None]:
+    """Pictures until the answer is done, ``beside`` so many messages. None after a second without any news: a chance to
+    leave."""
+    pause = min(FRAME * max(1.0, beside / SHORT), LONGEST_FRAME)
     seen, steps, drawn = 0, "", -1
     while not (job.done and seen == len(job.events)):
         if not await _news(job, seen):
             yield None
             continue
-        await asyncio.sleep(FRAME)
+        await asyncio.sleep(pause)
         seen = len(job.events)
         worth = sum(not isinstance(event, TokenEvent | PhaseEvent) for event in job.events)
         if worth != drawn:

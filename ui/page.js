@@ -125,7 +125,10 @@
     if (!message || again(button.className)) return;
     if (button.classList.contains("confirm") && !window.confirm(button.title)) return;
     if (message.bus === "page") here[message.action]?.(message, button);
-    else send(message.bus, { action: message.action, id: message.id, number: message.number });
+    else {
+      if (message.action === "earlier" || message.action === "later") holdOnTo(message.action);
+      send(message.bus, { action: message.action, id: message.id, number: message.number });
+    }
     if (message.bus === "chat" && (message.action === "open") && narrow()) toggleSidebar(false);
     if (message.bus === "docs" && message.action === "inspect") closePassage();
   }, true);
@@ -193,6 +196,31 @@
   systemDark.addEventListener("change", applyTheme);
   applyTheme();
 
+  // Going back in a long conversation: the question at the edge stays where it is on the screen
+
+  let held = null;
+
+  function holdOnTo(way) {
+    const edits = document.querySelectorAll("#chat .do-chat-edit");
+    const edge = edits[way === "earlier" ? 0 : edits.length - 1];
+    const id = edge && [...edge.classList].find((name) => name.startsWith("id-"));
+    if (id) held = { id, top: edge.getBoundingClientRect().top, edits: edits.length, first: edits[0], until: performance.now() + 10000 };
+  }
+
+  function holdStill() {
+    if (!held) return;
+    const edits = document.querySelectorAll("#chat .do-chat-edit");
+    if (edits.length === held.edits && edits[0] === held.first && performance.now() < held.until) return; // not drawn yet
+    const { id, top } = held;
+    held = null;
+    for (const delay of [0, 60, 300]) { // Gradio scrolls down
+      setTimeout(() => {
+        const edge = [...document.querySelectorAll("#chat .do-chat-edit")].find((one) => one.classList.contains(id));
+        if (edge) find("#chat [role=log]")?.scrollBy(0, edge.getBoundingClientRect().top - top);
+      }, delay);
+    }
+  }
+
   // What a redraw must not lose: which folds were opened, the address, the clocks
 
   let greeted = null;
@@ -225,6 +253,7 @@
         history.replaceState(history.state, "", url);
       }
     }
+    holdStill();
     const welcome = find("#chat .welcome");
     if (welcome && welcome !== greeted) {
       greeted = welcome;

@@ -18,7 +18,7 @@ from rlm_core.tokens import base_estimate
 from ui.answer_text import citations_of
 from ui.bin import Bin
 from ui.books import Books
-from ui.chat_view import AnswerState, ChatMessage, Row, conversation
+from ui.chat_view import AT_ONCE, AnswerState, ChatMessage, Row, conversation, part
 from ui.documents_view import attached
 from ui.growing import without_store
 from ui.incognito import Incognito
@@ -137,6 +137,10 @@ class Window:
             return next((job for job in self.incognito.said(tab.session) if not job.done), None)
         return self.jobs.running(tab.conversation_id) if tab.conversation_id else None
 
+    def _far_back(self, tab: Tab) -> bool:
+        """Whether the newest messages are not on the page, because somebody looks at much earlier ones."""
+        return tab.limit > AT_ONCE
+
     def _messages(self, tab: Tab, growing: str | None = None) -> list[ChatMessage]:
         """The conversation as it is; the answer ``growing`` is left out."""
         if tab.incognito:
@@ -148,8 +152,8 @@ class Window:
         if tab.conversation_id is None:
             return []
         path = self.engine.store.messages(tab.conversation_id)
-        first_shown = len(path) - tab.limit
-        return [self._row(message, tab, index >= first_shown) for index, message in enumerate(path)]
+        shown = part(len(path), tab.limit)
+        return [self._row(message, tab, index in shown) for index, message in enumerate(path)]
 
     def _row(self, message: Message, tab: Tab, complete: bool) -> Row:
         if not complete:

@@ -35,6 +35,21 @@ def test_only_the_newest_messages_of_a_long_conversation_are_drawn_with_a_way_to
     assert "question 40" in messages[1]["content"]
 
 
+def test_going_back_shows_a_step_more_and_never_all_at_once() -> None:
+    rows = [Row(message("user", f"question {number}")) for number in range(500)]
+
+    def shown(limit: int) -> list[str]:
+        return [str(item["content"]) for item in conversation(rows, lambda _: "", limit=limit)]
+
+    back = shown(240)
+    assert "Show 60 earlier messages (of 260)" in back[0]
+    assert "question 260" in back[1]
+    assert "question 379" in back[-2]
+    assert "Show 60 later messages (of 120)" in back[-1]
+    assert "question 0" in shown(540)[0]
+    assert len(shown(540)) == 121
+
+
 def test_the_growing_answer_is_not_drawn_from_the_store() -> None:
     rows = [Row(message("user", "How many?")), Row(message("assistant", "half an ans", "streaming"))]
     assert "half an ans" not in texts(conversation(rows, lambda _: "", growing="id-assistant"))
