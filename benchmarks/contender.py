@@ -1,4 +1,4 @@
-"""One engine under measurement, in a process of its own; started by ``benchmarks/overhead.py``, also in the peers' environments.
+"""One engine under measurement, in a process of its own; started by ``benchmarks/trials.py``, also in the peers' environments.
 
 It imports its engine, says "ready", waits for a line, then answers the same question several times and prints when each
 began and ended. It uses nothing but the standard library and the engine itself: a peer's environment has no LocalRLM.
@@ -6,6 +6,7 @@ began and ended. It uses nothing but the standard library and the engine itself:
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 QUESTION = "How long is the context?"
 LINE = "The garden of the house opens at nine and closes at dusk, except on the first day.\n"
@@ -59,30 +61,52 @@ def recursive_llm(url: str, parallel: int) -> Engine:
         repl_max_snapshot_bytes=2**31,
         **({"max_concurrent_subcalls": parallel} if parallel else {}),
     )
-    return lambda context: engine.complete(QUESTION, context), lambda: None
+
+    async def answer(context: str) -> str:
+        # Each sub-call holds a thread of the loop's pool and needs another one for its request. The pool of asyncio has
+        # four more threads than the machine has cores: with too few of them, all wait for each other for ever.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2 * parallel + 8))
+        return await engine.acomplete(QUESTION, context)
+
+    return lambda context: asyncio.run(answer(context)), lambda: None
 
 
-ENGINES = {"localrlm": localrlm, "rlms": rlms, "recursive-llm": recursive_llm}
+def dspy(url: str, parallel: int) -> Engine:
+    os.environ["DENO_DIR"] = os.path.join(sys.prefix, "deno")
+    import dspy
+
+    model = dspy.LM("openai/fake", api_base=url, api_key="x", cache=False, num_retries=0)
+    engine = dspy.RLM("context, query -> answer", max_iters=TURNS_AT_MOST, max_llm_calls=500)
+
+    def answer(context: str) -> str:
+        with dspy.context(lm=model):
+            return engine(context=context, query=QUESTION).answer
+
+    return answer, lambda: None
+
+
+ENGINES = {"localrlm": localrlm, "rlms": rlms, "recursive-llm": recursive_llm, "dspy": dspy}
 
 
 def main() -> None:
     name, url, size, runs, parallel = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
     began = time.monotonic()
     answer, close = ENGINES[name](url, parallel)
-    version = "this checkout" if name == "localrlm" else importlib.metadata.version(name)
+    version = "" if name == "localrlm" else importlib.metadata.version(name)
     print(json.dumps({"version": version, "import_seconds": time.monotonic() - began}), flush=True)
     sys.stdin.readline()
     context = LINE * (size // len(LINE) + 1)
     for _ in range(runs):
         began = time.monotonic()
+        print(json.dumps({"began": began}), flush=True)
         said = answer(context)
         ended = time.monotonic()
-        print(json.dumps({"began": began, "ended": ended, "answer": said}), flush=True)
+        print(json.dumps({"ended": ended, "answer": said}), flush=True)
         sys.stdin.readline()
     close()
 
 
-if __name__ in ("__main__",):  # spelt so that `python -m benchmarks` does not list it
+if __name__ == "__main__":
     here = sys.path.pop(0)  # its modules are not meant to be imported by their short names
     if sys.argv[1] == "localrlm":
         sys.path.insert(0, os.path.dirname(here))

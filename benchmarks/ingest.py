@@ -1,6 +1,4 @@
-"""How the store behaves with years of messages: import, start, recall; and with a large document.
-
-    python benchmarks/ingest.py [--messages 100000] [--megabytes 10] [--json]
+"""How the store behaves with years of messages: storing, start, recall; with many documents and with a large one.
 
 Texts are made of 20,000 words with Zipf's frequencies, seeded. Vectors are random (384 numbers, as MiniLM makes): this
 measures the store and its indexes, not the embedding model, whose speed recall.py shows. Every number is wall-clock time.
@@ -17,14 +15,17 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.report import Table
 from memory_store import MemoryStore
 
 WORDS = 20_000
 QUESTIONS = 200
+QUICK = {"messages": "800", "documents": 3, "megabytes": 0.1}
 
 
 class RandomVectors:
@@ -103,83 +104,122 @@ def export_file(path: Path, count: int) -> None:
             file.writestr(f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def seconds(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
 def milliseconds(act: Callable[[str], object], questions: Sequence[str]) -> dict[str, float]:
-    times = []
-    for question in questions:
-        started = time.perf_counter()
-        act(question)
-        times.append(1000 * (time.perf_counter() - started))
-    return {
-        "median_ms": round(float(np.median(times)), 1),
-        "p95_ms": round(float(np.percentile(times, 95)), 1),
-    }
+    times = [1000 * seconds(lambda question=question: act(question)) for question in questions]  # type: ignore[misc]
+    return {"median": float(np.median(times)), "p95": float(np.percentile(times, 95))}
 
 
-def measure(messages: int, megabytes: int) -> dict[str, object]:
-    results: dict[str, object] = {"messages": messages}
-
-    def timed(name: str, act: Callable[[], object]) -> None:
-        started = time.perf_counter()
-        act()
-        results[name] = round(time.perf_counter() - started, 2)
-
+def with_messages(count: int) -> dict[str, Any]:
+    """A store with so many messages: how long storing, starting and finding take. Seconds, except ``…_ms``."""
+    found: dict[str, Any] = {"messages": count}
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        export_file(Path(folder) / "export.zip", messages)
+        data, export = Path(folder) / "data", Path(folder) / "export.zip"
+        export_file(export, count)
         store = MemoryStore(data, embedder=RandomVectors())
-        timed("import_s", lambda: store.import_all(Path(folder) / "export.zip"))
-        timed("index_s", store.flush)
+        found["import_s"] = seconds(lambda: store.import_all(export))
+        found["index_s"] = seconds(store.flush)
         writer = Writer(2)
         said = [writer.text(25) for _ in range(100)]
-        timed("add_100_messages_s", lambda: [store.add_message("c0", "user", text) for text in said])
+        found["add_100_s"] = seconds(lambda: [store.add_message("c0", "user", text) for text in said])
         store.flush()
         store.close()
 
         questions = [writer.text(8) for _ in range(QUESTIONS)]
-        timed("start_s", lambda: results.update(store=MemoryStore(data, embedder=RandomVectors())))
-        store = results.pop("store")  # type: ignore[assignment]
-        timed("first_recall_s", lambda: store.recall(questions[0]))
-        timed("index_ready_s", store.flush)
-        results["recall_all"] = milliseconds(lambda question: store.recall(question), questions)
-        results["recall_conversation"] = milliseconds(
-            lambda q: store.recall(q, conversation_id="c7"), questions
-        )
-        results["search_conversations"] = milliseconds(
-            lambda q: store.search_conversations(q.split()[0]), questions
-        )
-        timed("delete_conversation_s", lambda: store.delete_conversation("c3"))
-
-        paragraphs = [writer.text(2000) for _ in range(megabytes * 100)]
-        text = "\n\n".join(paragraphs).encode()
-        results["document_mb"] = round(len(text) / 1e6, 1)
-        timed("add_document_s", lambda: store.add_document("large.txt", text))
-        timed("first_search_s", lambda: store.search_documents(questions[1]))
+        began = time.perf_counter()
+        store = MemoryStore(data, embedder=RandomVectors())
+        found["start_s"] = time.perf_counter() - began
+        found["first_recall_s"] = seconds(lambda: store.recall(questions[0]))
         store.flush()
-        results["search_document"] = milliseconds(
-            lambda question: store.search_documents(question), questions
+        found["recall_all_ms"] = milliseconds(store.recall, questions)
+        found["recall_conversation_ms"] = milliseconds(
+            lambda question: store.recall(question, conversation_id="c0"), questions
         )
-        results["megabytes_on_disk"] = round(store.status().bytes_on_disk / 1e6)
-        results["state"] = store.status().index
+        found["search_conversations_ms"] = milliseconds(
+            lambda question: store.search_conversations(question.split()[0]), questions
+        )
+        found["delete_conversation_s"] = seconds(lambda: store.delete_conversation("c1"))
+        found["megabytes_on_disk"] = store.status().bytes_on_disk / 1e6
         store.close()
-    return results
+    return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def with_documents(count: int, megabytes: float) -> dict[str, Any]:
+    """Documents of 10,000 characters, then a large one, in an empty store."""
+    writer = Writer(3)
+    small = [writer.text(1_600).encode() for _ in range(count)]
+    large = "\n\n".join(writer.text(2_000) for _ in range(max(1, int(megabytes * 80)))).encode()
+    questions = [writer.text(8) for _ in range(QUESTIONS)]
+    found: dict[str, Any] = {
+        "documents": count,
+        "small_mb": sum(map(len, small)) / 1e6 / count,
+        "large_mb": len(large) / 1e6,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        store = MemoryStore(folder, embedder=RandomVectors())
+        found["add_small_s"] = seconds(
+            lambda: [store.add_document(f"{number}.txt", data) for number, data in enumerate(small)]
+        )
+        store.flush()
+        found["add_large_s"] = seconds(lambda: store.add_document("large.txt", large))
+        found["first_search_s"] = seconds(lambda: store.search_documents(questions[0]))
+        found["index_s"] = seconds(store.flush)
+        found["search_ms"] = milliseconds(store.search_documents, questions)
+        found["megabytes_on_disk"] = store.status().bytes_on_disk / 1e6
+        store.close()
+    return found
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--messages", default="1000,10000,100000", help="sizes of the memory (%(default)s)")
+    parser.add_argument("--documents", type=int, default=100, help="small ones (default 100)")
+    parser.add_argument("--megabytes", type=float, default=10, help="of the large document (default 10)")
+
+
+def run(arguments: argparse.Namespace) -> list[Table]:
+    memories = [with_messages(int(count)) for count in arguments.messages.split(",")]
+    return [of_messages(memories), of_documents(with_documents(arguments.documents, arguments.megabytes))]
+
+
+def of_messages(memories: Sequence[dict[str, Any]]) -> Table:
+    columns = ("what", *(f"{one['messages']:,} messages" for one in memories))
+    lines: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+        ("messages a second, one `add_message` each", lambda one: f"{100 / one['add_100_s']:,.0f}"),
+        ("messages a second, import", lambda one: f"{one['messages'] / one['import_s']:,.0f}"),
+        ("the vectors of them, s more in the background", lambda one: f"{one['index_s']:.1f}"),
+        ("start with them, s", lambda one: f"{one['start_s']:.2f}"),
+        ("first recall after the start, s", lambda one: f"{one['first_recall_s']:.2f}"),
+        ("recall over everything, ms", lambda one: _median_p95(one["recall_all_ms"])),
+        ("recall within one conversation, ms", lambda one: _median_p95(one["recall_conversation_ms"])),
+        ("search in the list of conversations, ms", lambda one: _median_p95(one["search_conversations_ms"])),
+        ("delete a conversation of 400, s", lambda one: f"{one['delete_conversation_s']:.2f}"),
+        ("on disk, MB", lambda one: f"{one['megabytes_on_disk']:,.0f}"),
     )
-    parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--megabytes", type=int, default=10)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    arguments = parser.parse_args()
-    results = measure(arguments.messages, arguments.megabytes)
-    if arguments.json:
-        print(json.dumps(results))
-        return
-    print("| measured | value |\n|---|---|")
-    for name, value in results.items():
-        print(f"| {name} | {value} |")
+    rows = tuple((name, *(say(one) for one in memories)) for name, say in lines)
+    return Table(columns, rows, (), memories)
 
 
-if __name__ == "__main__":
-    main()
+def of_documents(one: dict[str, Any]) -> Table:
+    rows = (
+        (
+            f"{one['documents']} documents of {one['small_mb'] * 1000:.0f} KB",
+            f"{one['documents'] / one['add_small_s']:,.0f} documents a second",
+        ),
+        (
+            f"a text of {one['large_mb']:.1f} MB until it is searchable by words",
+            f"{one['add_large_s']:.2f} s ({one['large_mb'] / one['add_large_s']:.1f} MB a second)",
+        ),
+        ("first search right after it", f"{one['first_search_s'] * 1000:.0f} ms"),
+        ("its vectors, in the background", f"{one['index_s']:.1f} s more"),
+        ("search over all of it", f"{_median_p95(one['search_ms'])} ms"),
+    )
+    return Table(("what", "measured"), rows, (), [one])
+
+
+def _median_p95(found: dict[str, float]) -> str:
+    return f"{found['median']:.1f}, p95 {found['p95']:.1f}"

@@ -1,10 +1,11 @@
 """Does the engine help *this* model with long texts? Exact scores by task, size, model and way of asking.
 
-    python -m benchmarks long_context --backend embedded --tasks needle --sizes 60000 --count 10
-    python -m benchmarks long_context --backend ideal --tasks needle,needles,count,pairs,hops --sizes 8000,60000
-    python -m benchmarks long_context --backend ollama --models qwen3:8b --ways direct,auto,loop --sizes 8000,32000,128000
+    python -m benchmarks long_context                      the ideal reader: what the engine itself loses
+    python -m benchmarks long_context --backend embedded --ways auto --tasks needle --count 10
+    python -m benchmarks long_context --backend ollama --models qwen3:8b,glm-z1:9b --ways direct,auto,loop --num-ctx 8192
 
-Results are appended to ``--out`` as they come; a run that was broken off goes on where it stopped.
+Results are appended to ``--out`` as they come; a run that was broken off goes on where it stopped, and the table shows all that
+the file has.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.haystacks import TASKS, make
+from benchmarks.report import RESULTS, Spread, Table, shown
 from rlm_core import RLMEngine, Settings
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -32,6 +34,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "retrieve": {"mode": "recursive", "strategy": "retrieve"},
 }
 LEAST_CALLS, LEAST_SECONDS = 400, 1_800.0
+QUICK = {"ways": "loop", "tasks": "needle,count", "sizes": "8000", "count": 1, "out": None}
 
 
 @dataclass(frozen=True)
@@ -55,22 +58,57 @@ class Outcome:
         return self.model, self.way, self.task, self.tokens, self.seed
 
 
-def main() -> None:
-    arguments = _arguments()
-    done = {outcome.key: outcome for outcome in _read(arguments.out)}
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", choices=("ideal", "embedded", "ollama", "openai"), default="ideal")
+    parser.add_argument("--base-url", default=None, help="address of the model server")
+    parser.add_argument(
+        "--models", default="qwen3:8b", help="for ollama and openai: model names, separated by commas"
+    )
+    parser.add_argument("--ways", default="direct,loop,retrieve", help=f"of {', '.join(WAYS)}")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="of %(default)s")
+    parser.add_argument("--sizes", default="8000,128000,1000000", help="tokens (%(default)s)")
+    parser.add_argument("--count", type=int, default=2, help="puzzles of each task and size (default 2)")
+    parser.add_argument("--num-ctx", type=int, default=4096, help="the model's window (default 4096)")
+    parser.add_argument("--out", type=Path, default=RESULTS / "long_context.jsonl")
+    parser.add_argument(
+        "--fresh", action="store_true", help="ask again what the file has of these models already"
+    )
+
+
+def run(arguments: argparse.Namespace) -> list[Table]:
     with _settings(arguments) as (settings, names):
+        done = {
+            outcome.key: outcome
+            for outcome in (read(arguments.out) if arguments.out else ())
+            if not (arguments.fresh and outcome.model in names)
+        }
+        if arguments.out:
+            rewrite(arguments.out, done.values())
         for name in names:
             with tempfile.TemporaryDirectory() as data, RLMEngine(settings, data_dir=data) as engine:
                 for outcome in _run(engine, name, arguments, done):
-                    with arguments.out.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
                     done[outcome.key] = outcome
+                    if arguments.out:
+                        with arguments.out.open("a", encoding="utf-8") as file:
+                            file.write(_line(outcome))
                     mark = "right" if outcome.solved else "wrong"
                     sys.stderr.write(
                         f"{mark} {outcome.way} {outcome.task} {outcome.tokens:,} #{outcome.seed}: {outcome.answer[:80]!r} "
                         f"({outcome.calls} calls, {outcome.seconds} s)\n"
                     )
-    sys.stdout.write(table(list(done.values())))
+    return [table(list(done.values()))]
+
+
+def rewrite(path: Path, outcomes: Iterable[Outcome]) -> None:
+    """The file with these outcomes and nothing else, whatever happens meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.write_text("".join(map(_line, outcomes)), encoding="utf-8")
+    new.replace(path)
+
+
+def _line(outcome: Outcome) -> str:
+    return json.dumps(asdict(outcome), ensure_ascii=False) + "\n"
 
 
 def _run(
@@ -120,54 +158,32 @@ def _settings(arguments: argparse.Namespace) -> Iterator[tuple[Settings, list[st
     yield Settings(backend=arguments.backend, base_url=arguments.base_url, **common), names
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """Right answers of all, by model and way (rows), task and size (columns), as Markdown."""
-    cells: dict[tuple[str, str], dict[tuple[str, int], list[Outcome]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+def table(outcomes: Sequence[Outcome]) -> Table:
+    """Right answers of all, by model, way and size (rows) and task (columns)."""
+    groups: dict[tuple[str, str, int], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        cells[outcome.model, outcome.way][outcome.task, outcome.tokens].append(outcome)
-    columns = sorted({(o.task, o.tokens) for o in outcomes}, key=lambda c: (c[1], TASKS.index(c[0])))
-    head = ["model", "way", *(f"{task} {tokens // 1000}K" for task, tokens in columns), "calls", "seconds"]
-    lines = [" | ".join(head), " | ".join("---" for _ in head)]
-    for (model, way), row in sorted(cells.items()):
-        everything = [outcome for group in row.values() for outcome in group]
+        groups[outcome.model, outcome.way, outcome.tokens].append(outcome)
+    rows = []
+    for (model, way, tokens), group in sorted(groups.items()):
+        of_task = [[outcome for outcome in group if outcome.task == task] for task in TASKS]
         scores = [
-            f"{sum(o.solved for o in row[column])}/{len(row[column])}" if column in row else ""
-            for column in columns
+            f"{sum(outcome.solved for outcome in some)}/{len(some)}" if some else "-" for some in of_task
         ]
-        calls = sum(outcome.calls for outcome in everything) / len(everything)
-        seconds = sorted(outcome.seconds for outcome in everything)[len(everything) // 2]
-        lines.append(" | ".join([model, way, *scores, f"{calls:.1f}", f"{seconds:.1f}"]))
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
+        calls = sum(outcome.calls for outcome in group) / len(group)
+        taken = Spread.of([outcome.seconds for outcome in group])
+        rows.append((model, way, f"{tokens:,}", *scores, f"{calls:.1f}", shown(taken)))
+    columns = ("model", "way", "tokens", *TASKS, "calls a question", "seconds a question")
+    return Table(columns, tuple(rows), (), [asdict(outcome) for outcome in outcomes])
 
 
-def _read(path: Path) -> list[Outcome]:
-    if not path.exists():
-        return []
-    return [
-        Outcome(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
-    ]
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks long_context", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--backend", choices=("ideal", "embedded", "ollama", "openai"), default="ideal")
-    parser.add_argument("--base-url", default=None, help="address of the model server")
-    parser.add_argument(
-        "--models", default="qwen3:8b", help="for ollama and openai: model names, separated by commas"
-    )
-    parser.add_argument("--ways", default="direct,auto", help=f"of {', '.join(WAYS)}")
-    parser.add_argument("--tasks", default="needle", help=f"of {', '.join(TASKS)}")
-    parser.add_argument("--sizes", default="8000", help="tokens, 8000 to 1000000")
-    parser.add_argument("--count", type=int, default=5, help="puzzles of each task and size")
-    parser.add_argument("--num-ctx", type=int, default=4096, help="the model's window")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/long_context.jsonl"))
-    arguments = parser.parse_args()
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    return arguments
-
-
-if __name__ == "__main__":
-    main()
+def read(path: Path) -> list[Outcome]:
+    """The outcomes of earlier runs. A last line that was broken off is left out."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    outcomes = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            outcomes.append(Outcome(**json.loads(line)))
+        except ValueError:
+            if number < len(lines):
+                raise
+    return outcomes

@@ -1,30 +1,23 @@
-"""What the REPL costs: ``python -m benchmarks.repl [--json FILE]``.
-
-Measures the sandbox against its targets on this machine and prints a table. Each figure is the median of several runs.
-"""
+"""What the isolated REPL costs, against its targets. Each figure is the median of several runs."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import platform
 import random
 import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from benchmarks.report import Table
+from rlm_core.repl import ReplLimits, ReplSession, WorkerPool
+
 ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
-import psutil  # noqa: E402
-
-from rlm_core.repl import ReplLimits, ReplSession, WorkerPool  # noqa: E402
-
+QUICK = {"times": 1, "megabytes": 1}
 MEGABYTE = 1_000_000
 
 
@@ -77,11 +70,22 @@ async def start_warm(pool: WorkerPool) -> float:
 
 
 async def send_context(pool: WorkerPool, text: str) -> float:
-    """Milliseconds to hand over a context."""
-    async with ReplSession(text, pool=pool) as repl:
+    """Milliseconds until a cell has a context that is handed over."""
+    async with ReplSession(pool=pool) as repl:
         before = time.perf_counter()
         await repl.prepare(query="", context=text)
+        await repl.run("len(context)")
         return (time.perf_counter() - before) * 1000
+
+
+async def go_on(pool: WorkerPool, text: str) -> float:
+    """Milliseconds until the host goes on while a context is on its way."""
+    async with ReplSession(pool=pool) as repl:
+        before = time.perf_counter()
+        await repl.prepare(query="", context=text)
+        taken = (time.perf_counter() - before) * 1000
+        await repl.run("len(context)")
+        return taken
 
 
 async def call_round_trip(pool: WorkerPool) -> float:
@@ -176,50 +180,43 @@ async def host_growth(script: Path) -> float:
     return max(highest - before, 0) / 1024 / 1024
 
 
-async def measure() -> list[Figure]:
-    """All figures, in the order of the table."""
-    large, medium = "a line of text\n" * (50 * MEGABYTE // 15), log_text(10 * MEGABYTE)
-    figures = [Figure("worker ready", await median(9, start_cold), 60, "ms")]
+async def measure(times: int, megabytes: int) -> list[Figure]:
+    """All figures, in the order of the table: medians of ``times`` runs with contexts of ``megabytes`` and a fifth of it."""
+    large = "a line of text\n" * (megabytes * MEGABYTE // 15)
+    medium = log_text(megabytes * MEGABYTE // 5)
+    figures = [Figure("worker ready", await median(times, start_cold), 60, "ms")]
     async with WorkerPool() as pool:
-        figures += [
-            Figure("worker ready, warm spare", await median(7, lambda: start_warm(pool)), 5, "ms"),
-            Figure("context of 50 MB", await median(5, lambda: send_context(pool, large)), 150, "ms"),
-            Figure("call round trip, p50", await median(5, lambda: call_round_trip(pool)), 0.5, "ms"),
-            Figure("soft interrupt", await median(5, lambda: soft_interrupt(pool)), 200, "ms"),
-            Figure("kill", await median(5, lambda: kill(pool)), 50, "ms"),
-            Figure("restart with 50 MB", await median(5, lambda: restart(pool, large)), 300, "ms"),
-        ]
+        for name, once, target in (
+            ("worker ready, warm spare", lambda: start_warm(pool), 5),
+            (f"context of {megabytes} MB", lambda: send_context(pool, large), 150),
+            ("the host goes on meanwhile after", lambda: go_on(pool, large), 5),
+            ("call round trip, p50", lambda: call_round_trip(pool), 0.5),
+            ("soft interrupt", lambda: soft_interrupt(pool), 200),
+            ("kill", lambda: kill(pool), 50),
+            (f"restart with {megabytes} MB", lambda: restart(pool, large), 300),
+        ):
+            figures.append(Figure(name, await median(times, once), target, "ms"))
         async with ReplSession(medium, pool=pool) as repl:
-            figures += [
-                Figure("scan of 10 MB by lines", await slowdown(repl, medium, SCAN), 2, "x plain Python"),
-                Figure("method-heavy code", await slowdown(repl, medium, METHODS), 5, "x plain Python"),
-                Figure("word count", await slowdown(repl, medium, COUNT), 5, "x plain Python"),
-            ]
+            for name, code, target in (
+                ("scan by lines", SCAN, 2),
+                ("method-heavy code", METHODS, 5),
+                ("word count", COUNT, 5),
+            ):
+                figures.append(Figure(name, await slowdown(repl, medium, code), target, "x plain Python"))
     hostile = ROOT / "tests" / "sandbox" / "breach" / "hostile.py"
     figures.append(Figure("host memory under hostile frames", await host_growth(hostile), 32, "MB"))
     return figures
 
 
-def main() -> int:
-    """Print the table; the exit status says whether all targets are met."""
-    parser = argparse.ArgumentParser(description="Measure the REPL sandbox.")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
-    figures = asyncio.run(measure())
-    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    print(f"REPL sandbox on {machine}\n")
-    print(f"{'figure':36}{'measured':>10}{'target':>10}  unit")
-    for figure in figures:
-        flag = "" if figure.met else "   MISSED"
-        print(f"{figure.name:36}{figure.measured:10.2f}{figure.target:10g}  {figure.unit}{flag}")
-    if arguments.json:
-        record = {
-            "machine": machine,
-            "figures": [{**asdict(figure), "met": figure.met} for figure in figures],
-        }
-        arguments.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(figure.met for figure in figures) else 1
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--times", type=int, default=7, help="runs of each figure (default 7)")
+    parser.add_argument("--megabytes", type=int, default=50, help="of the large context (default 50)")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def run(arguments: argparse.Namespace) -> list[Table]:
+    figures = asyncio.run(measure(arguments.times, arguments.megabytes))
+    rows = tuple(
+        (one.name, f"{one.measured:.2f} {one.unit}", f"{one.target:g}", "yes" if one.met else "no")
+        for one in figures
+    )
+    return [Table(("figure", "measured", "target", "reached"), rows, (), [vars(one) for one in figures])]

@@ -1,7 +1,7 @@
 """How many questions about the sample documents a real model answers right.
 
-    python -m benchmarks samples --backend embedded --kinds find_one --documents meeting_notes.txt
-    python -m benchmarks samples --backend ollama --strategy retrieve
+python -m benchmarks samples --kinds find_one --documents meeting_notes.txt
+python -m benchmarks samples --backend ollama --model qwen3:8b --strategy retrieve
 """
 
 from __future__ import annotations
@@ -10,31 +10,35 @@ import argparse
 import sys
 import tempfile
 import time
+from typing import Any
 
+from benchmarks.report import Spread, Table, shown
 from rlm_core import RLMEngine, Settings
 from tests.quality.samples import DOCUMENTS, questions
 
+QUICK = {"count": 1}
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks samples", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=("auto", "embedded", "ollama", "openai"), default="embedded")
-    parser.add_argument("--base-url", default=None)
+    parser.add_argument("--base-url", default=None, help="address of the model server")
     parser.add_argument("--model", default=None)
     parser.add_argument("--strategy", choices=("auto", "loop", "plan", "retrieve"), default="auto")
-    parser.add_argument("--kinds", default="find_one")
-    parser.add_argument("--documents", default=",".join(DOCUMENTS))
-    arguments = parser.parse_args()
+    parser.add_argument("--kinds", default="find_one", help="of the questions (default %(default)s)")
+    parser.add_argument(
+        "--documents", default="handbook.md,meeting_notes.txt", help=f"of {', '.join(DOCUMENTS)}"
+    )
+    parser.add_argument("--count", type=int, default=None, help="at most so many questions")
+
+
+def run(arguments: argparse.Namespace) -> list[Table]:
     settings = Settings(backend=arguments.backend, base_url=arguments.base_url, temperature=0.0)
-    chosen = [
-        question
-        for question in questions()
-        if question.kind in arguments.kinds.split(",") and question.document in arguments.documents.split(",")
-    ]
-    right = 0
+    kinds, documents = arguments.kinds.split(","), arguments.documents.split(",")
+    chosen = [one for one in questions() if one.kind in kinds and one.document in documents]
+    figures: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as data, RLMEngine(settings, data_dir=data) as engine:
-        for question in chosen:
-            started = time.monotonic()
+        for question in chosen[: arguments.count]:
+            began = time.monotonic()
             result = engine.ask(
                 question.text,
                 documents=[question.material],
@@ -42,15 +46,24 @@ def main() -> None:
                 strategy=arguments.strategy,
                 model=arguments.model,
             )
-            solved = question.accepts(result.answer)
-            right += solved
-            sys.stdout.write(
-                f"{'right' if solved else 'wrong'} {question.id} {question.text} | {question.answer} | {result.answer[:120]!r} "
-                f"({result.usage.llm_calls} calls, {time.monotonic() - started:.1f} s)\n"
+            figures.append(
+                {
+                    "question": question.id,
+                    "document": question.document,
+                    "kind": question.kind,
+                    "right": question.accepts(result.answer),
+                    "wanted": question.answer,
+                    "answer": result.answer[:200],
+                    "calls": result.usage.llm_calls,
+                    "seconds": round(time.monotonic() - began, 2),
+                }
             )
-            sys.stdout.flush()
-    sys.stdout.write(f"{right} of {len(chosen)}\n")
-
-
-if __name__ == "__main__":
-    main()
+            sys.stderr.write(f"{figures[-1]}\n")
+    groups = dict.fromkeys((one["document"], one["kind"]) for one in figures)
+    rows = []
+    for document, kind in groups:
+        group = [one for one in figures if (one["document"], one["kind"]) == (document, kind)]
+        right = f"{sum(one['right'] for one in group)} of {len(group)}"
+        seconds = Spread.of([one["seconds"] for one in group])
+        rows.append((document, kind, right, shown(seconds)))
+    return [Table(("document", "kind", "right", "seconds a question"), tuple(rows), (), figures)]

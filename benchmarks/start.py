@@ -1,20 +1,17 @@
 """How long ``python app.py`` takes until the page answers, beside an empty Gradio page, and what memory it then has.
 
-python -m benchmarks start [--times 5] [--json FILE]
+One start of the app, one of the empty page, and so on. Idle memory is what no other process shares, three seconds after the page.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import statistics
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.report import Spread, Table, shown
 from benchmarks.served import free_port, served
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,55 +23,42 @@ with gr.Blocks(analytics_enabled=False) as page:
     gr.Textbox()
 page.launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), quiet=True)
 """
-IDLE_SECONDS = 3.0
+NAMES = ("`app.py`", "an empty Gradio page")
+QUICK = {"times": 1, "warm_up": 0, "idle": 0.5}
 
 
-@dataclass(frozen=True)
-class Start:
-    """Medians: seconds until the page answers, and megabytes (not shared with other processes) when idle after it."""
-
-    name: str
-    seconds: float
-    megabytes: float
-
-
-def measure(name: str, times: int) -> Start:
-    seconds, memory = [], []
-    for _ in range(times):
-        port = free_port()
-        with tempfile.TemporaryDirectory() as folder:
-            if name == "app.py":
-                command = [sys.executable, str(ROOT / "app.py"), "--no-browser", "--backend", "embedded"]
-                command += ["--port", str(port), "--data", folder, "--config", f"{folder}/settings.json"]
-            else:
-                command = [sys.executable, "-c", EMPTY, str(port)]
-            with served(command, port, Path(folder)) as server:
-                seconds.append(server.start_seconds)
-                time.sleep(IDLE_SECONDS)
-                memory.append(server.memory() / 1e6)
-    return Start(name, statistics.median(seconds), statistics.median(memory))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks start", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--times", type=int, default=5, help="starts of each (default 5)")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
-    measure("app.py", 1)  # fills the file cache and compiles
-    found = [measure(name, arguments.times) for name in ("app.py", "an empty Gradio page")]
-    write = sys.stdout.write
-    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    write(
-        f"{machine}, {time.strftime('%Y-%m-%d %H:%M')}\n\n| what | until the page answers | idle memory |\n|---|---|---|\n"
+    parser.add_argument(
+        "--warm-up", type=int, default=1, help="starts beforehand, which fill the file cache (default 1)"
     )
-    for start in found:
-        write(f"| {start.name} | {start.seconds:.2f} s | {start.megabytes:.0f} MB |\n")
-    write(f"\n{found[0].seconds / found[1].seconds:.2f} x the empty page\n")
-    if arguments.json:
-        record = {"machine": machine, "starts": [asdict(start) for start in found]}
-        arguments.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    parser.add_argument(
+        "--idle", type=float, default=3.0, help="seconds until memory is looked at (default 3)"
+    )
 
 
-if __name__ == "__main__":
-    main()
+def run(arguments: argparse.Namespace) -> list[Table]:
+    for _ in range(arguments.warm_up):
+        start(NAMES[0], 0)
+    starts = [[start(name, arguments.idle) for name in NAMES] for _ in range(arguments.times)]
+    rows, figures = [], []
+    for name, of_name in zip(NAMES, zip(*starts, strict=True), strict=True):
+        seconds, memory = zip(*of_name, strict=True)
+        rows.append((name, shown(Spread.of(seconds), 2), shown(Spread.of(memory), 0)))
+        figures.append({"what": name, "seconds": seconds, "megabytes": memory})
+    ratio = Spread.of([app[0] / empty[0] for app, empty in starts])
+    columns = ("what", "until the page answers, s", "idle memory, MB")
+    return [Table(columns, tuple(rows), (f"{shown(ratio, 2)} times the empty page.",), figures)]
+
+
+def start(name: str, idle: float) -> tuple[float, float]:
+    """Seconds until the page answers, and megabytes when it has been idle for so many seconds."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", EMPTY, str(port)]
+        if name == NAMES[0]:
+            command = [sys.executable, str(ROOT / "app.py"), "--no-browser", "--backend", "embedded"]
+            command += ["--port", str(port), "--data", folder, "--config", f"{folder}/settings.json"]
+        with served(command, port, Path(folder)) as server:
+            time.sleep(idle)
+            return server.start_seconds, server.memory() / 1e6
