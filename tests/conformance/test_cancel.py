@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rlm_core.events import PhaseEvent, TokenEvent
+from rlm_core.events import ModelCallFinishedEvent, PhaseEvent, TokenEvent
 from rlm_core.jobs import Jobs
 from rlm_core.request import MessageRequest
 from tests.conformance.stage import Actor, Outcome, Stage, fence, finish
@@ -87,10 +87,11 @@ async def test_the_draft_that_was_there_stays(tmp_path: Path) -> None:
 async def test_stop_ends_a_running_cell_and_the_conversation_goes_on_with_its_variables(
     tmp_path: Path,
 ) -> None:
-    actor = Actor(root=[fence("n = 41\nwhile True:\n    pass"), finish("str(n + 1)")])
+    cell = "n = 41\nllm_query('It runs.')\nwhile True:\n    pass"
+    actor = Actor(root=[fence(cell), finish("str(n + 1)")], sub="Good.")
     async with Stage(actor, tmp_path, repl={"seconds": 3600}) as stage:
         running = stage.start(strategy="loop", context=CONTEXT, conversation_id="talk")
-        await running.sees(lambda event: isinstance(event, PhaseEvent) and event.text == "running code")
+        await running.sees(lambda event: isinstance(event, ModelCallFinishedEvent) and event.purpose == "sub")
         running.cancel.cancel()
         outcome = await running.end()
         assert outcome.reason == "Stopped by the user."
