@@ -21,6 +21,7 @@ os.environ.update(
 )  # before gradio is imported: nothing may leave this computer
 
 import contextlib
+import gc
 import hashlib
 import json
 import sys
@@ -28,7 +29,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import gradio as gr
+from ui.importing import without_stubs
+
+if __name__ == "__main__":
+    gc.disable()  # searching what is made to stay for garbage is a quarter of the start; ui.serve turns it on again
+with without_stubs():
+    import gradio as gr
 
 from rlm_core.api import create_app
 from rlm_core.engine import RLMEngine

@@ -57,8 +57,10 @@ class MemoryStore:
         *,
         embedder: Embedder | str | None = "minilm",
         chroma_url: str | None = None,
+        resume: bool = True,
     ) -> None:
         """Open or create the folder. `embedder`: see `embedding.choose`. `chroma_url`: a Chroma server for the vectors.
+        `resume` False: what the last process left to embed waits for `resume`, or for the first addition or question.
 
         Raises StoreLocked when another process has the folder open, StoreError when it cannot be used.
         """
@@ -79,6 +81,11 @@ class MemoryStore:
         self._changing = threading.Lock()  # held while one indexer takes the place of another
         self._shelf = self._new_shelf()
         self._indexer = self._new_indexer()
+        if resume:
+            self.resume()
+
+    def resume(self) -> None:
+        """Go on embedding what the last process left, in the background."""
         if self._indexer.pending():
             self._indexer.wake()
 
@@ -241,10 +248,6 @@ class MemoryStore:
         scope = message_scope(user, conversation_id, exclude, since, until, speaker)
         nearest = self._indexer.nearest
         return recall(self._db, lambda *ask: nearest(MESSAGES, *ask), query, k, scope, neighbours, rankings)
-
-    def warm_up(self) -> None:
-        """Begin to load the embedding model in the background; otherwise that waits for the first message or question."""
-        self._indexer.wake()
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything is embedded (or cannot be: see `status`). `timeout` in seconds raises TimeoutError."""

@@ -208,8 +208,16 @@ class RLMEngine:
             from memory_store import MemoryStore
 
             memory = self.settings.memory
-            self._store = MemoryStore(self.data_dir, embedder=memory.embedder, chroma_url=memory.chroma_url)
+            self._store = MemoryStore(
+                self.data_dir, embedder=memory.embedder, chroma_url=memory.chroma_url, resume=False
+            )
         return self._store
+
+    async def warm_up(self) -> None:
+        """Do in the background what the next message would otherwise wait for: bring up a worker, and let the memory go
+        on with what was left to embed. The first message does this too."""
+        self._assembly.warm_up()
+        await asyncio.to_thread(self.store.resume)
 
     async def backend(self) -> Backend:
         """The model server that answers."""

@@ -107,9 +107,14 @@ class Assembly:
         async with self._backend.used(), self._workspaces.used():
             yield self
 
+    def warm_up(self) -> None:
+        """Bring up a worker for the first code."""
+        self._workspaces.thing.warm_up()
+
     async def parts(self, run: Run) -> Parts:
         """The parts, built for the first message."""
         if self._parts is None:
+            self.warm_up()
             run.emit(PhaseEvent, text="looking for a model server")
             backend = (await self.choice()).backend
             self._parts = self._parts or self._build(backend)

@@ -121,7 +121,7 @@ class Workspaces:
             output_chars=settings.repl.output_chars,
             minimum_level="language-only" if settings.repl.accept_weak_sandbox else "standard",
         )
-        self._pool = WorkerPool()
+        self._pool = WorkerPool(ready=False)
         self._seats: OrderedDict[str, _Seat] = OrderedDict()
 
     @asynccontextmanager
@@ -147,6 +147,10 @@ class Workspaces:
             if self._seats.get(conversation_id) is not seat:  # forgotten meanwhile
                 await seat.close()
             await self._park_idle()
+
+    def warm_up(self) -> None:
+        """Keep a worker ready from now on, not only from the first code on."""
+        self._pool.make_ready()
 
     async def close(self) -> None:
         """End all workers."""

@@ -7,11 +7,9 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlm_core.backends.base import Backend, ChatOptions, ModelInfo
-from rlm_core.backends.ollama_client import OllamaBackend
-from rlm_core.backends.ollama_process import OllamaProcess
 from rlm_core.engine import RLMEngine
 from rlm_core.errors import BackendError, LocalRLMError, SettingsError
 from rlm_core.paths import PROJECT
@@ -26,6 +24,9 @@ from ui.settings_form import FIELDS, change, problem
 from ui.tab import Tab
 from ui.welcome import Readiness, welcome
 from ui.words import count
+
+if TYPE_CHECKING:
+    from rlm_core.backends.ollama_process import OllamaProcess
 
 
 class NotAllowed(LocalRLMError):
@@ -98,7 +99,7 @@ class Control:
                     short_status(status, ""), block(notice(str(error), "bad")), "", [], self._welcome(False, str(error))
                 )  # fmt: skip
         self._models = models
-        manages = isinstance(choice.backend, OllamaBackend)
+        manages = choice.backend.name == "ollama"
         names = [model.name for model in models]
         answering = settings.models.fast if settings.models.fast in names or not names else names[0]
         sentence = choice.sentence if status.running else status.sentence
@@ -144,6 +145,8 @@ class Control:
         name = model.strip()
         if not name:
             raise BackendError("Write the name of a model, such as qwen3:8b.")
+        from rlm_core.backends.ollama_client import OllamaBackend
+
         backend: Backend = OllamaBackend(self._ollama_address())
         try:
             async for progress in backend.pull(name):
@@ -156,6 +159,9 @@ class Control:
         """Returns the sentence that says how it went."""
         self._owner_only(tab)
         if self._ollama is None:
+            from rlm_core.backends.ollama_client import OllamaBackend
+            from rlm_core.backends.ollama_process import OllamaProcess
+
             self._ollama = OllamaProcess(
                 OllamaBackend(self._ollama_address()), self.engine.data_dir / "ollama.log"
             )

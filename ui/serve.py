@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -26,6 +27,9 @@ from ui.start import Server, access_of, free, parse, settings_of
 from ui.tab import PROBLEMS
 
 log = logging.getLogger("localrlm")
+
+PAGE_SECONDS = 2.0
+"""What the browser needs for its first view of the page; then the work in the background begins."""
 
 Build = Callable[[RLMEngine, Jobs, Access, Path], tuple[Any, Desk, Control]]
 """Makes the web application of an engine: (the ASGI app, its desk, its control). It is in ``app.py``."""
@@ -66,14 +70,25 @@ async def serve(settings: Settings, arguments: argparse.Namespace, build: Build)
     control.on_ollama = write_note
     write_note(False)
     print(access.announcement(), flush=True)
+    warming_up = asyncio.create_task(warm_up(engine, server))
     try:
         await server.serve()
     finally:
+        warming_up.cancel()
         await jobs.close()
         await desk.close()
         await control.close()
         note.unlink(missing_ok=True)
         await engine.close()
+
+
+async def warm_up(engine: RLMEngine, server: Server) -> None:
+    """Once the page answers: the work that would have kept it waiting."""
+    await server.answers.wait()
+    gc.freeze()  # what the start made stays as long as the app runs
+    gc.enable()
+    await asyncio.sleep(PAGE_SECONDS)
+    await engine.warm_up()
 
 
 def run(build: Build) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import logging
 import os
@@ -89,15 +90,18 @@ def free(settings: Settings, lan: bool) -> None:
 
 
 class Server(uvicorn.Server):
-    """Opens ``page`` in the browser once it answers; ends at Ctrl-C, SIGTERM and, on Windows, Ctrl-Break. (uvicorn raises
+    """Opens ``page`` in the browser once it answers, and sets ``answers``; ends at Ctrl-C, SIGTERM and, on Windows, Ctrl-Break. (uvicorn raises
     the signal once more afterwards, which would cut our own end short.)"""
 
     def __init__(self, config: uvicorn.Config, page: str | None) -> None:
         super().__init__(config)
         self.page = page
+        self.answers = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started:
+            self.answers.set()
         if self.started and self.page:
             threading.Thread(target=webbrowser.open, args=(self.page,), daemon=True).start()
 

@@ -12,14 +12,23 @@ from rlm_core.repl.process import WorkerProcess
 class WorkerPool:
     """Owns one spare worker. Give the same pool to all sessions of an application; close it at the end.
 
-    ``script`` is the worker's entry point (tests put another one in its place).
+    ``script`` is the worker's entry point (tests put another one in its place). With ``ready`` False the first spare
+    starts with :meth:`make_ready` or with the first session.
     """
 
-    def __init__(self, script: Path = BOOT) -> None:
+    def __init__(self, script: Path = BOOT, *, ready: bool = True) -> None:
         self._script = script
         self._lock = threading.Lock()
         self._closed = False
-        self._spare: WorkerProcess | None = WorkerProcess(script)
+        self._spare: WorkerProcess | None = None
+        if ready:
+            self.make_ready()
+
+    def make_ready(self) -> None:
+        """Start the spare worker if there is none."""
+        with self._lock:
+            if self._spare is None and not self._closed:
+                self._spare = WorkerProcess(self._script)
 
     def take(self) -> WorkerProcess:
         """The spare worker (or a new one); the next spare starts at once in the background."""

@@ -140,3 +140,12 @@ async def test_a_conversation_forgotten_while_it_works_leaves_no_worker(workspac
         await workspace.run("x = 1", parent=None, seconds=30)
         await workspaces.forget("c")
     assert workers() <= 1
+
+
+async def test_the_spare_worker_starts_when_it_is_asked_for_and_once(workspaces: Workspaces) -> None:
+    assert workspaces._pool._spare is None
+    workspaces.warm_up()
+    spare = workspaces._pool._spare
+    assert spare is not None
+    workspaces.warm_up()
+    assert workspaces._pool._spare is spare

@@ -77,6 +77,17 @@ def test_another_model_embeds_everything_again_says_how_far_it_is_and_words_go_o
     assert store._indexer.index_holds() == (300, 0)
 
 
+def test_a_store_that_is_told_to_wait_goes_on_embedding_when_it_is_asked_to(open_store: OpenStore) -> None:
+    with open_store() as store:
+        store.add_message("c", "user", "fact1 concerning subject1")
+    store = open_store(embedder=WordHashes(), resume=False)
+    assert store.status().pending == 1
+    assert store._indexer._thread is None
+    store.resume()
+    store.flush()
+    assert store.status().pending == 0
+
+
 def test_off_recalls_by_words_and_the_model_that_comes_back_embeds_only_what_is_new(
     open_store: OpenStore,
 ) -> None:
