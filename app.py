@@ -25,7 +25,7 @@ import gc
 import hashlib
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,9 +40,11 @@ from rlm_core.api import create_app
 from rlm_core.engine import RLMEngine
 from rlm_core.jobs import Jobs
 from rlm_core.security import Access, current_user
+from ui import network
 from ui.archive import Archive, TraceView
 from ui.control import Control
 from ui.desk import Desk
+from ui.home import NOTHING_NEW, News
 from ui.html import block, notice
 from ui.library import Library
 from ui.meter import MODES
@@ -102,10 +104,11 @@ class Page:
                 "docs",
                 "trace",
                 "settings",
+                "lan",
             )  # outside the tabs: those are made when first opened
-            self.chat_bus, self.passage_bus, self.docs_bus, self.trace_bus, self.settings_bus = map(
-                bus, names
-            )
+            (
+                self.chat_bus, self.passage_bus, self.docs_bus, self.trace_bus, self.settings_bus, self.lan_bus,
+            ) = map(bus, names)  # fmt: skip
             self.files_bus = gr.Button("files", elem_id="bus-files-go", elem_classes="bus")
             self.sidebar()
             with gr.Tabs(elem_id="tabs") as self.tabs:
@@ -121,6 +124,7 @@ class Page:
             self.wire_documents()
             self.wire_trace()
             self.wire_settings()
+            self.wire_home_network()
 
     # layout
 
@@ -255,7 +259,21 @@ class Page:
             "Import an export", file_types=[".zip"], size="sm", elem_id="import"
         )
         self.sandbox = html(elem_id="sandbox")
-        self.lan = html(elem_id="lan")
+        self.home_network()
+
+    def home_network(self) -> None:
+        with gr.Accordion("Home network", elem_id="home-network"):
+            self.lan_switch = gr.Checkbox(
+                label="Open to the home network", value=self.control.home.is_open, elem_id="lan-switch"
+            )
+            self.lan = html(elem_id="lan")
+            with gr.Row(elem_id="lan-new", visible=False) as self.lan_new:
+                self.lan_name = gr.Textbox(
+                    label="Somebody's name", placeholder="anna", max_length=32, scale=3
+                )
+                self.lan_add = gr.Button("Add person", scale=1)
+                self.lan_label = gr.Textbox(label="A program's name", max_length=100, scale=3)
+                self.lan_key = gr.Button("Make a key", scale=1)
 
     def field(self, name: str) -> gr.components.Component:
         """One setting. Its bounds are checked by the settings themselves, so that a bad value gets their sentence."""
@@ -470,13 +488,8 @@ class Page:
         def values() -> list[Any]:
             return [value_of(control.engine.settings, name) for name in self.fields]
 
-        async def rest(request: gr.Request) -> tuple[Any, ...]:
-            return (
-                await control.gpu(),
-                await control.store(),
-                control.home_network(self.tab(request)),
-                await control.sandbox(),
-            )
+        async def rest() -> tuple[Any, ...]:
+            return await control.gpu(), await control.store(), await control.sandbox()
 
         async def bring_back(request: gr.Request, file: str) -> str:
             with complaining():
@@ -522,7 +535,7 @@ class Page:
                 await control.look_again()
 
         self.settings_tab.select(values, None, list(self.fields.values()), **quiet())
-        rest_parts = [self.gpu, self.store, self.lan, self.sandbox]
+        rest_parts = [self.gpu, self.store, self.sandbox]
         clock = gr.Timer(4, active=False)
         self.blocks.load(state, None, state_parts, **quiet())
         self.settings_tab.select(state, None, state_parts, **quiet()).then(rest, None, rest_parts, **quiet())
@@ -545,6 +558,39 @@ class Page:
         for button, do_it in ((self.start_ollama, start_ollama), (self.stop_ollama, stop_ollama)):
             button.click(do_it, None, None, **quiet()).then(state, None, state_parts, **quiet())
         self.refresh.click(again, None, None, **quiet()).then(state, None, state_parts, **quiet())
+
+    def wire_home_network(self) -> None:
+        home = self.control.home
+
+        def shown(request: gr.Request, news: News = NOTHING_NEW) -> tuple[Any, ...]:
+            state = home.state(request.request)
+            switch = gr.update(
+                value=state.is_open, info=network.switch_help(state), interactive=not state.fixed
+            )
+            return switch, network.home_network(state, news), gr.update(visible=bool(state.people))
+
+        def doing(work: Callable[..., Awaitable[News]], fields: int = 0) -> Callable[..., Any]:
+            """A handler that does something at the home network, shows what it led to, and empties ``fields`` fields."""
+
+            async def handler(request: gr.Request, value: Any) -> tuple[Any, ...]:
+                news, emptied = NOTHING_NEW, gr.skip()
+                with complaining():
+                    news, emptied = await work(request.request, value), ""
+                return *shown(request, news), *[emptied] * fields
+
+            return handler
+
+        act = doing(lambda visitor, text: home.act(visitor, json.loads(text)))
+        parts = [self.lan_switch, self.lan, self.lan_new]
+        self.settings_tab.select(shown, None, parts, **quiet())
+        self.lan_switch.input(doing(home.turn), self.lan_switch, parts, **quiet())
+        self.lan_bus[1].click(act, self.lan_bus[0], parts, **quiet())
+        for button, field, work in (
+            (self.lan_add, self.lan_name, home.add),
+            (self.lan_key, self.lan_label, home.make_key),
+        ):
+            for event in (button.click, field.submit):
+                event(doing(work, fields=1), field, [*parts, field], **quiet())
 
 
 def click_of(request: gr.Request, turn: str = "0") -> Click:

@@ -74,7 +74,7 @@ def create_app(
     # The last one added is the first one asked.
     app.add_middleware(CORSMiddleware, allow_origins=[])  # nobody; and it tells Gradio not to add its own
     app.add_middleware(GradioPaths)
-    app.add_middleware(Gate, accounts=access.accounts)
+    app.add_middleware(Gate, access=access)
     app.add_middleware(BodyLimit)
     app.add_middleware(WriteRate)
     app.add_middleware(HostAndOrigin, knows_host=access.knows_host)

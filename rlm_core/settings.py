@@ -75,10 +75,12 @@ class Memory(_Group):
 
 
 class Server(_Group):
-    """Where the page and the HTTP interface listen."""
+    """Where the page and the HTTP interface listen; ``lan``: also on the home network, whose people log in. Read at the
+    start; the switch on the Settings tab acts at once."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65_535)
+    lan: bool = False
 
 
 class Settings(_Group):

@@ -17,6 +17,7 @@ from rlm_core.security import Access
 from rlm_core.settings import Settings
 from ui import gpu
 from ui.books import UPLOADS
+from ui.home import HomeNetwork, NotAllowed
 from ui.html import block, esc, notice
 from ui.models_view import backend_line, model_table, pulling, short_status, store_line, window_cost
 from ui.models_view import gpu as gpu_line
@@ -27,10 +28,6 @@ from ui.words import count
 
 if TYPE_CHECKING:
     from rlm_core.backends.ollama_process import OllamaProcess
-
-
-class NotAllowed(LocalRLMError):
-    """Only the owner may do this."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,7 @@ class Control:
         self.engine = engine
         self.access = access
         self.config = config
+        self.home = HomeNetwork(engine, access, config)
         self._ollama: OllamaProcess | None = None
         self._sandbox: str | None = None
         self._models: Sequence[ModelInfo] = ()
@@ -206,21 +204,6 @@ class Control:
             except LocalRLMError as error:
                 self._sandbox = str(error)
         return block(f'<section><h3>Sandbox</h3><p class="quiet">{esc(self._sandbox)}</p></section>')
-
-    def home_network(self, tab: Tab) -> str:
-        """How others on the home network come in; when they cannot, how to let them."""
-        if self.access.accounts is None:
-            return block(
-                '<section class="lan"><h3>Home network</h3><p>Only this computer can open the page. Start LocalRLM with '
-                "<code>--lan</code> to let your family in, with a password.</p></section>"
-            )
-        address = f"<p>Open to your home network at <b>{esc(self.access.url)}</b>, with a password.</p>"
-        if not self.access.is_owner(tab.user):
-            return block(f'<section class="lan"><h3>Home network</h3>{address}</section>')
-        return block(
-            f'<section class="lan"><h3>Home network</h3>{address}<p>This code logs a phone in as you, once, within 15 minutes:</p>'
-            f'<div class="qr">{self.access.qr_svg()}</div></section>'
-        )
 
     async def close(self) -> None:
         if self._ollama is not None:

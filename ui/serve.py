@@ -23,7 +23,9 @@ from rlm_core.settings import Settings
 from ui.books import UPLOADS
 from ui.control import Control
 from ui.desk import Desk
-from ui.start import Server, access_of, free, parse, settings_of
+from ui.home import HomeNetwork
+from ui.server import Server
+from ui.start import access_of, free, parse, settings_of
 from ui.tab import PROBLEMS
 
 log = logging.getLogger("localrlm")
@@ -64,17 +66,18 @@ async def serve(settings: Settings, arguments: argparse.Namespace, build: Build)
 
     def write_note(started_ollama: bool) -> None:
         """For the scripts that stop everything."""
-        values = {"pid": os.getpid(), "url": access.url, "started_ollama": started_ollama}
+        values = {"pid": os.getpid(), "url": access.own_url, "started_ollama": started_ollama}
         note.write_text(json.dumps(values) + "\n", encoding="utf-8")
 
     control.on_ollama = write_note
     write_note(False)
     print(access.announcement(), flush=True)
-    warming_up = asyncio.create_task(warm_up(engine, server))
+    beside = [asyncio.create_task(warm_up(engine, server)), asyncio.create_task(follow(control.home, server))]
     try:
         await server.serve()
     finally:
-        warming_up.cancel()
+        for task in beside:
+            task.cancel()
         await jobs.close()
         await desk.close()
         await control.close()
@@ -89,6 +92,14 @@ async def warm_up(engine: RLMEngine, server: Server) -> None:
     gc.enable()
     await asyncio.sleep(PAGE_SECONDS)
     await engine.warm_up()
+
+
+async def follow(home: HomeNetwork, server: Server) -> None:
+    """Let the server listen where the home network says, once it listens at all."""
+    await server.answers.wait()
+    home.listen = server.listen_also
+    home.renew = server.use_certificate
+    await home.follow()
 
 
 def run(build: Build) -> int:

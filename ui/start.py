@@ -1,24 +1,17 @@
-"""From the command line to a running server: which settings hold, who may come in, whether the port is free, how it ends."""
+"""From the command line to what is to be served: which settings hold, who may come in, whether the port is free."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
-import logging
 import os
-import signal
 import socket
-import threading
-import webbrowser
-from collections.abc import Iterator
+import ssl
 from pathlib import Path
-
-import uvicorn
 
 from rlm_core.errors import LocalRLMError
 from rlm_core.paths import DEFAULT_CONFIG, DEFAULT_DATA
 from rlm_core.security import Access
+from rlm_core.security.network import home_addresses
 from rlm_core.settings import Settings
 
 
@@ -33,6 +26,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--lan", action="store_true", help="let others on the home network in, with a password"
     )
     parser.add_argument(
+        "--https", action="store_true", help="encrypt, with a certificate made on this computer"
+    )
+    parser.add_argument(
+        "--certificate", metavar="FILE", type=Path, help="encrypt, with this certificate (PEM)"
+    )
+    parser.add_argument("--key", metavar="FILE", type=Path, help="the private key of --certificate (PEM)")
+    parser.add_argument(
         "--backend", choices=["auto", "ollama", "openai", "embedded"], help="who runs the models"
     )
     parser.add_argument("--base-url", metavar="URL", help="address of the model server")
@@ -44,7 +44,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--config", metavar="FILE", type=Path, default=DEFAULT_CONFIG, help="the settings file"
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if (given.certificate is None) != (given.key is None):
+        parser.error("--certificate and --key belong together: name both files, or use --https alone")
+    return given
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -61,60 +64,57 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return Settings.load(arguments.config, **given)
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
 def access_of(settings: Settings, arguments: argparse.Namespace) -> Access:
-    """Who may come in: this computer, or with ``--lan`` whoever on the home network knows the password."""
+    """Who may come in: this computer, and whoever on the home network knows the password if ``--lan`` or the settings say
+    so. With ``--lan`` this computer needs the password too."""
+    server, password = settings.server, os.environ.get("RLM_PASSWORD")
     if arguments.lan:
-        return Access.home_network(
-            arguments.data, port=settings.server.port, password=os.environ.get("RLM_PASSWORD")
-        )
-    if settings.server.host not in ("127.0.0.1", "localhost", "::1"):
+        host = server.host if server.host in LOOPBACK else LOOPBACK[0]
+        access = Access.home_network(arguments.data, host=host, port=server.port, password=password)
+    elif server.host not in LOOPBACK:
         raise LocalRLMError(
-            f"'{settings.server.host}' would open LocalRLM to others without a password. Use --lan instead of --host."
+            f"'{server.host}' would open LocalRLM to others without a password. Use --lan instead of --host."
         )
-    return Access.loopback(host=settings.server.host, port=settings.server.port)
+    else:
+        access = Access.loopback(host=server.host, port=server.port)
+        if server.lan:
+            access.open_home(arguments.data, password=password)
+    if arguments.certificate:
+        check_certificate(arguments.certificate, arguments.key)
+        access.encrypt(arguments.data, (arguments.certificate, arguments.key))
+    elif arguments.https:
+        access.encrypt(arguments.data)
+    return access
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Raises LocalRLMError with what is wrong with the files."""
+    for file in (certificate, key):
+        if not file.is_file():
+            raise LocalRLMError(f"There is no file {file}.")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise LocalRLMError(
+            f"{certificate} and {key} cannot be used ({error}). Both must be PEM files, the key must belong to the "
+            "certificate and must not have a password."
+        ) from None
 
 
 def free(settings: Settings, lan: bool) -> None:
     """Raises LocalRLMError naming the port when another program has it."""
-    host = "0.0.0.0" if lan else settings.server.host
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, settings.server.port))
-        except OSError as error:
-            raise LocalRLMError(
-                f"Port {settings.server.port} cannot be used ({error.strerror}). Another program, or another LocalRLM, "
-                f"may have it: choose a free one with --port {settings.server.port + 1}."
-            ) from None
-
-
-class Server(uvicorn.Server):
-    """Opens ``page`` in the browser once it answers, and sets ``answers``; ends at Ctrl-C, SIGTERM and, on Windows, Ctrl-Break. (uvicorn raises
-    the signal once more afterwards, which would cut our own end short.)"""
-
-    def __init__(self, config: uvicorn.Config, page: str | None) -> None:
-        super().__init__(config)
-        self.page = page
-        self.answers = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self.answers.set()
-        if self.started and self.page:
-            threading.Thread(target=webbrowser.open, args=(self.page,), daemon=True).start()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        asked_to_end = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
-        before = {number: signal.signal(number, self.handle_exit) for number in asked_to_end}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # open tabs are cut off: no news
-        await super().shutdown(sockets)
+    own = settings.server.host if settings.server.host in LOOPBACK or not lan else LOOPBACK[0]
+    for host in (own, *(home_addresses() if lan or settings.server.lan else ())):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, settings.server.port))
+            except OSError as error:
+                raise LocalRLMError(
+                    f"Port {settings.server.port} cannot be used ({error.strerror}). Another program, or another LocalRLM, "
+                    f"may have it: choose a free one with --port {settings.server.port + 1}."
+                ) from None

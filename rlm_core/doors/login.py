@@ -279,7 +279,8 @@ def _account(request: Request, house: House) -> tuple[Account, Accounts]:
     account = current_account(request)
     if account is None or house.access.accounts is None:
         raise NotHere(
-            "Nobody has to log in here: only this computer can reach LocalRLM. Start it with --lan."
+            "Nobody has to log in here: only this computer can reach LocalRLM. Open it to the home network on the Settings "
+            "tab, or start it with --lan."
         )
     return account, house.access.accounts
 

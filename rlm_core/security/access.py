@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
 from rlm_core.security.accounts import OWNER_NAME, OWNER_SCOPE, Accounts
-from rlm_core.security.network import home_addresses, host_names
+from rlm_core.security.hosts import host_name
+from rlm_core.security.network import home_addresses, host_names, is_loopback
 from rlm_core.security.passwords import made_up_password
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -25,16 +30,21 @@ def open_accounts(data_dir: Path) -> Accounts:
 class Access:
     """Who may come in, and under which names this server answers.
 
-    ``accounts`` is None when only this computer may come in and nobody has to log in. ``made_up_password`` is there once:
-    in the run in which the owner's password was made up.
+    ``accounts`` is None while only this computer may come in. ``password_here`` says whether this computer, too, has to log
+    in when there are accounts: with ``--lan`` it does; with the switch in Settings its own connections stay the owner's, as
+    they were before. ``made_up_password`` is there once: in the run in which the owner's password was made up.
     """
 
     host: str
     port: int
     accounts: Accounts | None = None
+    password_here: bool = False
     certificate: tuple[Path, Path] | None = None
     made_up_password: str | None = None
     extra_hosts: Sequence[str] = ()
+    _own_certificate: Path | None = None
+    _made: int = 0
+    _kept: Accounts | None = None
     _home_hosts: frozenset[str] = frozenset()
     _looked_at: float = field(default=0.0, repr=False)
 
@@ -50,41 +60,71 @@ class Access:
         cls,
         data_dir: str | Path,
         *,
+        host: str = "127.0.0.1",
         port: int = 8000,
         password: str | None = None,
         https: bool = False,
         certificate: tuple[Path, Path] | None = None,
         extra_hosts: Sequence[str] = (),
     ) -> Access:
-        """Everybody on the home network who can log in.
+        """Everybody on the home network who can log in; on this computer, too, one has to.
+
+        ``password``, ``https`` and ``certificate`` are those of :meth:`open_home` and :meth:`encrypt`. Raises AccountsError
+        when ``password`` is too short.
+        """
+        access = cls(host=host, port=port, password_here=True, extra_hosts=extra_hosts)
+        access.open_home(data_dir, password=password)
+        if https or certificate:
+            access.encrypt(data_dir, certificate)
+        return access
+
+    def open_home(self, data_dir: str | Path, *, password: str | None = None) -> None:
+        """Let the home network in from now on.
 
         The owner's password is the kept one, or ``password`` if given (it replaces the kept one and ends its sessions),
-        or one that is made up the first time. ``https`` makes a certificate unless ``certificate`` names one.
-
-        Raises AccountsError when ``password`` is too short.
+        or one that is made up the first time. Raises AccountsError when ``password`` is too short.
         """
-        accounts = open_accounts(Path(data_dir))
-        made_up = None
+        accounts = self._kept = self._kept or open_accounts(Path(data_dir))
+        self.made_up_password = None
         if accounts.account(OWNER_NAME) is None:
             made_up = None if password else made_up_password()
             accounts.add(OWNER_NAME, password or made_up or "", owner=True)
+            self.made_up_password = made_up
         elif password and accounts.check(OWNER_NAME, password) is None:
             accounts.set_password(OWNER_NAME, password)
-        access = cls(
-            host="0.0.0.0",
-            port=port,
-            accounts=accounts,
-            certificate=certificate,
-            made_up_password=made_up,
-            extra_hosts=extra_hosts,
-        )
-        if https and certificate is None:
-            from rlm_core.security.certificate import own_certificate
+        self.accounts = accounts
 
-            access.certificate = own_certificate(
-                Path(data_dir) / "https", [*LOOPBACK_HOSTS, *home_addresses(), *host_names()]
-            )
-        return access
+    def close_home(self) -> None:
+        """Only this computer from now on. Accounts, sessions and keys are kept for the next time."""
+        self.accounts = None
+
+    def encrypt(self, data_dir: str | Path, certificate: tuple[Path, Path] | None = None) -> None:
+        """Speak HTTPS with this certificate and its key, or with a self-made one."""
+        self.certificate = certificate
+        if certificate is None:
+            self._own_certificate = Path(data_dir) / "https"
+            self.renew_certificate()
+
+    def renew_certificate(self) -> bool:
+        """Make the self-made certificate anew if this computer has got another address; True if there is a new one."""
+        if self._own_certificate is None:
+            return False
+        from rlm_core.security.certificate import own_certificate
+
+        hosts = [*LOOPBACK_HOSTS, *home_addresses(), *host_names()]
+        self.certificate = own_certificate(self._own_certificate, hosts)
+        before, self._made = self._made, self.certificate[0].stat().st_mtime_ns
+        return before != self._made
+
+    def lets_in_without_log_in(self, scope: Scope) -> bool:
+        """Whether whoever sent this request is the owner without saying so: a connection from this computer to itself,
+        under its own name."""
+        if not (_is_here(scope.get("client")) and _is_here(scope.get("server"))):
+            return False
+        if self.accounts is None:
+            return True
+        name = host_name(Headers(scope=scope).get("host", ""))
+        return not self.password_here and (name in LOOPBACK_HOSTS or name in self.extra_hosts)
 
     def is_owner(self, user: str) -> bool:
         """Whether this is the person the installation belongs to."""
@@ -107,16 +147,26 @@ class Access:
         return "https" if self.certificate else "http"
 
     @property
+    def urls(self) -> list[str]:
+        """The addresses at which others on the home network reach this server, the best first."""
+        return [f"{self.scheme}://{address}:{self.port}" for address in home_addresses()]
+
+    @property
+    def own_url(self) -> str:
+        """The address on this computer itself."""
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
     def url(self) -> str:
         """The address to tell others, without any secret."""
-        host = (home_addresses() or ["127.0.0.1"])[0] if self.accounts else "127.0.0.1"
-        return f"{self.scheme}://{host}:{self.port}"
+        return (self.urls or [self.own_url])[0] if self.accounts else self.own_url
 
     @property
     def first_url(self) -> str:
         """What to open in the owner's own browser."""
-        base = f"{self.scheme}://127.0.0.1:{self.port}/"
-        return base if self.accounts is None else base + "login#token=" + self.accounts.invite(OWNER_NAME)
+        if self.accounts is None or not self.password_here:
+            return self.own_url + "/"
+        return f"{self.own_url}/login#token={self.accounts.invite(OWNER_NAME)}"
 
     def invitation_url(self, name: str = OWNER_NAME) -> str:
         """An address that logs ``name`` in, once, within 15 minutes. The token stands behind ``#``: it reaches no log.
@@ -140,7 +190,7 @@ class Access:
     def announcement(self) -> str:
         """What the terminal shows at the start: address, QR code, and the password if it was just made up."""
         if self.accounts is None:
-            return f"LocalRLM is at {self.url} (this computer only)."
+            return f"LocalRLM is at {self.own_url} (this computer only)."
         import segno
 
         out = io.StringIO()
@@ -160,3 +210,15 @@ class Access:
         if self.certificate is None:
             lines.append("The connection is not encrypted: use it only on a network that you trust.")
         return "\n".join(lines)
+
+
+def _is_here(end: tuple[str, int | None] | None) -> bool:
+    """Whether this end of a connection is on this computer: on its loopback interface, or on no network at all (a test's
+    client, a Unix socket)."""
+    if not end:
+        return True
+    try:
+        ipaddress.ip_address(end[0])
+    except ValueError:
+        return True
+    return is_loopback(end[0])

@@ -7,9 +7,10 @@ from urllib.parse import quote
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, cookie_parser
 from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rlm_core.security.accounts import OWNER_SCOPE, Account, Accounts
+from rlm_core.security.access import Access
+from rlm_core.security.accounts import OWNER_NAME, OWNER_SCOPE, Account
 from rlm_core.security.refusal import refuse
 
 COOKIE = "localrlm_session"
@@ -34,35 +35,57 @@ def current_account(connection: HTTPConnection) -> Account | None:
 
 
 class Gate:
-    """Without ``accounts`` everybody is the owner (only this computer can reach the server)."""
+    """Who is logged in is who they are; else this computer itself is its owner, where :class:`Access` says so."""
 
-    def __init__(self, app: ASGIApp, accounts: Accounts | None) -> None:
+    def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app = app
-        self.accounts = accounts
+        self.access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        account = self._who(headers)
-        if self.accounts is None:
-            scope[_USER] = OWNER_SCOPE
-        elif account is not None:
-            scope[_USER], scope[_ACCOUNT] = account.scope, account
+        account = self._account(headers)
+        user = self._user(scope, account)
+        if user is not None:
+            scope[_USER] = user
+            scope[_ACCOUNT] = account or self._owner()
+        elif self.access.accounts is None:
+            await refuse(scope, receive, send, 403, "LocalRLM is open to its own computer only.")
+            return
         elif scope["path"] not in _OPEN_PATHS:
             await self._refuse(scope, receive, send, headers)
             return
-        await self.app(scope, receive, send)
 
-    def _who(self, headers: Headers) -> Account | None:
-        if self.accounts is None:
+        async def receive_while_welcome() -> Message:
+            """A WebSocket lives on when the log-in by which it came in is ended: each message asks again."""
+            message = await receive()
+            if message["type"] == "websocket.receive" and self._user(scope, self._account(headers)) != user:
+                return {"type": "websocket.disconnect", "code": 1008}
+            return message
+
+        await self.app(scope, receive_while_welcome if scope["type"] == "websocket" else receive, send)
+
+    def _account(self, headers: Headers) -> Account | None:
+        """Who this is by key or by session."""
+        accounts = self.access.accounts
+        if accounts is None:
             return None
         kind, _, key = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return self.accounts.by_key(key.strip())
+            return accounts.by_key(key.strip())
         token = cookie_parser(headers.get("cookie", "")).get(COOKIE)
-        return self.accounts.by_session(token) if token else None
+        return accounts.by_session(token) if token else None
+
+    def _user(self, scope: Scope, account: Account | None) -> str | None:
+        if account is not None:
+            return account.scope
+        return OWNER_SCOPE if self.access.lets_in_without_log_in(scope) else None
+
+    def _owner(self) -> Account | None:
+        accounts = self.access.accounts
+        return accounts.account(OWNER_NAME) if accounts is not None else None
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         navigates = scope.get("method") == "GET" and "text/html" in headers.get("accept", "")

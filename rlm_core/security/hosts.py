@@ -30,7 +30,7 @@ class HostAndOrigin:
             return
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self.knows_host(_split(hosts[0])[0]):
+        if len(hosts) != 1 or not self.knows_host(host_name(hosts[0])):
             await refuse(scope, receive, send, 400, "This server does not answer under that name.")
         elif not _from_here(scope, headers, hosts[0]):
             await refuse(scope, receive, send, 403, "Requests from pages of other sites are not accepted.")
@@ -41,7 +41,8 @@ class HostAndOrigin:
 def _from_here(scope: Scope, headers: Headers, host: str) -> bool:
     origins = headers.getlist("origin")
     if origins:
-        return all(_same_place(origin, host) for origin in origins)
+        encrypted = scope.get("scheme") in {"https", "wss"}
+        return all(_same_place(origin, host, encrypted) for origin in origins)
     site = headers.get("sec-fetch-site", "none")
     if site in {"same-origin", "none"}:
         return True
@@ -49,17 +50,24 @@ def _from_here(scope: Scope, headers: Headers, host: str) -> bool:
     return scope.get("method") in _SAFE_METHODS and headers.get("sec-fetch-mode") == "navigate"
 
 
-def _same_place(origin: str, host: str) -> bool:
+def _same_place(origin: str, host: str, encrypted: bool) -> bool:
+    """Whether a page's origin is this server. A server that speaks HTTPS is no place of ``http:`` pages; the other way
+    round there may be a proxy in between that encrypts."""
     try:
         parts = urlsplit(origin)
         port = parts.port
     except ValueError:
         return False
-    if parts.scheme not in {"http", "https"} or parts.hostname is None:
+    if parts.scheme not in ({"https"} if encrypted else {"http", "https"}) or parts.hostname is None:
         return False
     default = 443 if parts.scheme == "https" else 80
     name, host_port = _split(host)
     return parts.hostname == name and (port or default) == (host_port or default)
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without the port; empty when it cannot be read."""
+    return _split(host)[0]
 
 
 def _split(host: str) -> tuple[str, int | None]:
