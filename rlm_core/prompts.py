@@ -75,63 +75,40 @@ COMPLEXITY_SCHEMA: dict[str, Any] = {
 
 # --- loop -----------------------------------------------------------------------------------------------------------------
 
-LOOP_SYSTEM = """You answer a question by writing Python for a REPL. The material is too long to be shown to you: it is the \
-variable `context`. You see only what your code prints. Variables stay from turn to turn.
+LOOP_SYSTEM = """You answer a question by writing Python for a REPL. The material is the variable `context`: you see only what your \
+code prints. Variables stay.
 
-Each reply: one short thought, then ONE block of code:
+Each reply: a short thought and ONE block of code. Then wait for its output. Example (find):
 ```repl
-print(len(context)); print(context[:500])
+print(context[:300])
+for hit in search("contract signed by", k=5): print(hit.start, hit.text[:300])
 ```
-Then stop and wait for the output.
-
 In the REPL:
-- `context` (str), `query` (str: the question), `documents` (list with .name .text .start .end)
-- `search(text, k=10, regex=False)`: the best passages, each with .text .start .end. `read_context(start, end)`, `chunks(size, overlap)`{tables}{memory}
-{calls}- modules: re, json, math, statistics, collections, itertools, datetime and others. No files, no network.
-- `SHOW_VARS()` lists your variables.
+- `context` (str), `query` (the question), `documents` (.name .text .start .end)
+- `search(text, k=10, regex=False)`: best passages (.text .start .end); `read_context(start, end)`; `chunks(size, overlap)`{tables}{memory}
+{calls}- `SHOW_VARS()`; modules re, json, math, statistics, collections, datetime ... No files, no network
 
-Sizes: your own window holds {window:,} tokens. Output is cut to about {output_chars:,} characters a turn: print little.{call_sizes}
-
-How to work:
-1. Look first: print the size, the beginning, a few search hits.
-2. Exact work (count, filter, sum, sort, compare) is code over the WHOLE context, never a guess from a sample.
-3. {reading}
-4. Check the result (print it) before you finish. Keep the best answer so far in `answer["content"]`.
-
-To finish, run code that sets the answer for the user:
+Your window: {window:,} tokens. Output is cut to {output_chars:,} characters: print little.
+Count, filter, sum, sort, compare with code over the WHOLE context, not a sample.
+{reading}
+When a printed result is right, finish:
 ```repl
 answer["content"] = f"There are {{n}} open orders."
 answer["ready"] = True
 ```
-or `FINAL(value)`, or `FINAL_VAR("name")` for the value of a variable. The answer must be a full reply to the question in its language, not a plan. Never finish in the block that first shows you the material.
+(a draft until it is ready), or `FINAL(value)`, `FINAL_VAR("name")`. Give a full reply in the language of the question, not a plan."""
 
-Example 1 (find):
-```repl
-for hit in search("contract signed by", k=5): print(hit.start, hit.text[:300])
-```
-{example}"""
-
-LOOP_CALLS = """- `llm_query(prompt, schema=None)`: ask a language model; it sees only the prompt, so put the text into it. \
-`llm_query_batched(prompts)`: many at once, order kept. Up to {calls_left} calls in all.
+LOOP_CALLS = """- `llm_query(prompt, schema=None)`: asks a model that sees only the prompt; `llm_query_batched(prompts)`: many at once. \
+Give it at most {prompt_chars:,} characters, aim at {aim_chars:,} each; {calls_left} calls in all
 """
-LOOP_CHILD = """- `rlm_query(question, context=text)`: a model with a REPL of its own for one hard sub-question. Costly; use `llm_query` first.
+LOOP_CHILD = """- `rlm_query(question, context=text)`: the same with a REPL of its own; costly
 """
-LOOP_CALL_SIZES = (
-    """ A prompt for `llm_query` may have at most {prompt_chars:,} characters; aim at {aim_chars:,} each."""
-)
-LOOP_READING = """Understanding (summarise, judge, extract meaning): cut with `chunks({aim_chars}, 0)`, ask \
-`llm_query_batched` about all pieces at once, then combine the replies."""
-LOOP_READING_ALONE = (
-    "There is no model to ask from the code: read the relevant passages yourself by printing them."
-)
-LOOP_EXAMPLE_CALLS = """Example 2 (read everything):
+LOOP_READING = """To summarise, judge or extract, ask about ALL chunks. Example (read everything):
 ```repl
-parts = chunks({aim_chars}, 0)
-notes = llm_query_batched([f"List every decision in this text, or NONE.\\n\\n{{p.text}}" for p in parts])
-found = [n for n in notes if n.strip() != "NONE"]
-print(len(found), found[:9])
+notes = llm_query_batched([f"List every decision in this text, or NONE.\\n\\n{{p.text}}" for p in chunks({aim_chars}, 0)])
+print([n for n in notes if n.strip() != "NONE"])
 ```"""
-LOOP_EXAMPLE_CODE = """Example 2 (count over everything):
+LOOP_READING_ALONE = """There is no model to ask from the code: print the passages that matter and read them. Example (count):
 ```repl
 rows = [line for line in context.splitlines() if "ERROR" in line]
 print(len(rows)); print(rows[:3])
@@ -143,8 +120,7 @@ LOOP_MEMORY = "\n- `memory_search(text, k=5)`: earlier messages of the user's co
 
 LOOP_QUESTION = """{history}{memories}Question: {question}
 
-`context`: {chars:,} characters, about {tokens:,} tokens{documents}.{variables}
-Begin by looking at the material."""
+`context`: {chars:,} characters, about {tokens:,} tokens{documents}.{variables}"""
 
 NO_CODE = """Nothing was run: {problem}. Reply with one block of Python and nothing after it, for example:
 ```repl
@@ -201,16 +177,16 @@ def loop_system(sizes: LoopSizes, *, children: bool, tables: Sequence[str], memo
     aim = max(1_000, sizes.prompt_chars * 2 // 3 // 100 * 100)
     calls = ""
     if asks:
-        calls = LOOP_CALLS.format(calls_left=sizes.calls_left) + (LOOP_CHILD if children else "")
+        calls = LOOP_CALLS.format(
+            prompt_chars=sizes.prompt_chars, aim_chars=aim, calls_left=sizes.calls_left
+        ) + (LOOP_CHILD if children else "")
     return LOOP_SYSTEM.format(
         window=sizes.window,
         output_chars=sizes.output_chars,
         tables=LOOP_TABLES.format(names=", ".join(tables)[:TABLES_CHARS]) if tables else "",
         memory=LOOP_MEMORY if memory else "",
         calls=calls,
-        call_sizes=LOOP_CALL_SIZES.format(prompt_chars=sizes.prompt_chars, aim_chars=aim) if asks else "",
         reading=LOOP_READING.format(aim_chars=aim) if asks else LOOP_READING_ALONE,
-        example=LOOP_EXAMPLE_CALLS.format(aim_chars=aim) if asks else LOOP_EXAMPLE_CODE,
     )
 
 
