@@ -65,6 +65,7 @@ def _close(run: Run, answer: Answer) -> None:
         quotations=answer.quotations,
         partial=answer.partial,
         reason=answer.reason,
+        coverage=answer.coverage,
     )
     run.emit(UsageEvent, **asdict(run.budget.usage()))
     run.emit(DoneEvent)

@@ -207,7 +207,8 @@ class ErrorEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerEvent(Event):
-    """The answer. Its ``text`` is the one that counts; tokens seen before may differ in citations that were dropped."""
+    """The answer. Its ``text`` is the one that counts; tokens seen before may differ in citations that were dropped.
+    ``coverage`` says which passages were read for it, where passages were read."""
 
     type: ClassVar[str] = "answer"
     text: str
@@ -215,6 +216,7 @@ class AnswerEvent(Event):
     quotations: tuple[Quotation, ...] = ()
     partial: bool = False
     reason: str | None = None
+    coverage: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,7 @@ class Journal:
             self._metadata["quotations"] = [asdict(quotation) for quotation in answer.quotations]
             self._metadata["partial"] = answer.partial
             self._metadata["reason"] = answer.reason
+            self._metadata["coverage"] = answer.coverage
         if "error" in self._metadata:
             status = "failed" if not text else "interrupted"
         elif answer is None or (answer.partial and not text):

@@ -353,7 +353,7 @@ Answer the question from these notes alone, completely and to the point. Put the
 like [1]. {otherwise}
 Question: {question}"""
 RECKONED = """
-Reckoned by a program from all {count} items listed (exact; use these numbers):
+Reckoned by a program from the list of {items} (exact; use these numbers):
 {lines}
 """
 ANSWER_FROM_PASSAGES = """Question: {question}

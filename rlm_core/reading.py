@@ -19,6 +19,7 @@ from rlm_core.prompts import KNOWN, NOTHING_FOUND, READ_SYSTEM
 from rlm_core.question import Question, shorten
 from rlm_core.run import Run
 from rlm_core.synthesizer import numbered, says_nothing
+from rlm_core.tally import counted
 
 SMALLEST_HALF = 400
 KNOWN_CHARS = 1_500
@@ -62,12 +63,14 @@ class MapReader:
     def __init__(self, calls: ModelCalls) -> None:
         self._calls = calls
 
-    async def read(self, run: Run, task: Task, groups: Sequence[Group], parent: str | None) -> list[Read]:
-        """What each group contributes, in order. Reading stops where the budget ends.
+    async def read(
+        self, run: Run, task: Task, groups: Sequence[Group], parent: str | None, what: str = ""
+    ) -> list[Read]:
+        """What each group contributes, in order. Reading stops where the budget ends. ``what`` is read stands in the trace.
 
         Raises the first error when no group at all could be read; some that fail are told in a warning.
         """
-        title = f"reading {len(groups)} part{'s' if len(groups) != 1 else ''}"
+        title = f"reading {what or counted(len(groups), 'part')}"
         turn = run.emit(TurnStartedEvent, parent=parent, depth=0, iteration=1, of=1, title=title)
         failures: list[LocalRLMError] = []
         done = 0

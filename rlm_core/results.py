@@ -36,13 +36,15 @@ class Quotation:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer as a strategy hands it over. ``reason`` says why it is only partial."""
+    """The answer as a strategy hands it over. ``reason`` says why it is only partial, ``coverage`` which passages were read
+    for it if not the whole material lay open ("all 25 parts of the material")."""
 
     text: str
     citations: tuple[Citation, ...] = ()
     quotations: tuple[Quotation, ...] = ()
     partial: bool = False
     reason: str | None = None
+    coverage: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from rlm_core.budget import BudgetExhausted
 from rlm_core.calls import ModelCalls
 from rlm_core.complexity import asks_for_everything, asks_for_summary
 from rlm_core.context import Context, Piece, search_both
+from rlm_core.coverage import best_passages, select_parts
 from rlm_core.events import PhaseEvent
 from rlm_core.prompts import (
     LOOK_UP_FIRST,
@@ -33,7 +34,7 @@ from rlm_core.results import Answer
 from rlm_core.run import Run
 from rlm_core.small_models import PASSAGES_CHARS, SMALL, TINY, SmallReader, parameters
 from rlm_core.synthesizer import Notes, Synthesizer, says_nothing
-from rlm_core.tally import Item, parse_items
+from rlm_core.tally import Item, counted, parse_items
 
 PASSAGES_FOUND = 12
 PASSAGES_LOOKED_UP = 6
@@ -52,7 +53,7 @@ class _Findings:
     passages: dict[int, Piece] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
-    coverage: str = ""
+    read: list[str] = field(default_factory=list)
     read_all: bool = False
     ended_by: str | None = None
 
@@ -64,13 +65,19 @@ class _Findings:
         self.passages.update(numbered)
         return numbered
 
-    def marked(self, answer: Answer) -> Answer:
-        """The answer, as partial when reading ended before its end."""
-        return answer if self.ended_by is None else replace(answer, partial=True, reason=self.ended_by)
+    @property
+    def coverage(self) -> str:
+        """Which passages were read, in words."""
+        return " and ".join(self.read)
 
     @property
     def notes(self) -> Notes:
-        return Notes(tuple(self.texts), tuple(self.items), self.passages, self.coverage)
+        return Notes(tuple(self.texts), tuple(self.items), self.passages, self.coverage or "nothing")
+
+    def marked(self, answer: Answer) -> Answer:
+        """The answer with what was read for it, as partial when reading ended before its end."""
+        answer = replace(answer, coverage=self.coverage)
+        return answer if self.ended_by is None else replace(answer, partial=True, reason=self.ended_by)
 
 
 class PassageReader:
@@ -96,14 +103,14 @@ class PassageReader:
             return answer or await self._all_or_nothing(run, question, parent)
         found = _Findings()
         try:
+            answer = None
             if everything:
                 known = await self._looked_up_first(run, question, parent)
                 await self._read_all(run, question, found, known, parent)
             else:
                 answer = await self._from_best(run, question, found, parent)
-                if answer is not None:
-                    return answer
-            answer = await self._with_further_searches(run, question, found, parent)
+            if answer is None:
+                answer = await self._with_further_searches(run, question, found, parent)
         except BudgetExhausted as error:
             answer = None
             found.ended_by = found.ended_by or str(error)
@@ -130,7 +137,7 @@ class PassageReader:
         Otherwise they are read into notes."""
         run.emit(PhaseEvent, parent=parent, text="searching")
         pieces = found.add(await self.search(question.context, question.text, PASSAGES_FOUND))
-        found.coverage = f"the {len(pieces)} passages that fit the question best"
+        found.read.append(best_passages(len(pieces)))
         task = Task(READ_PASSAGES, question, NOTE_TOKENS)
         groups = await self._groups(run, task, pieces)
         if len(groups) == 1:
@@ -170,6 +177,8 @@ class PassageReader:
         """Look for something that the notes lack. Whether anything was added to them."""
         run.emit(PhaseEvent, parent=parent, text=f"searching: {words}")
         pieces = found.add(await self.search(question.context, words, PASSAGES_FOUND))
+        if pieces:
+            found.read.append(f"{counted(len(pieces), 'passage')} found for “{words}”")
         known = "\n".join([*found.texts, LOOKED_FOR.format(words=words)])
         task = Task(READ_PASSAGES, question, NOTE_TOKENS, known)
         return await self._read_groups(run, task, await self._groups(run, task, pieces), found, parent)
@@ -210,7 +219,7 @@ class PassageReader:
     async def _read_all(
         self, run: Run, question: Question, found: _Findings, known: str, parent: str | None
     ) -> None:
-        """Read everything, in order, in as many calls as the budget allows."""
+        """Read everything, in order, or of too much as many parts as the budget has calls for."""
         found.read_all = True
         listing = not asks_for_summary(question.text)
         task = Task(
@@ -218,14 +227,15 @@ class PassageReader:
         )
         calls = max(1, run.budget.calls_left - 1)
         size = await self._size_for_all(run, task, calls)
-        groups: list[Group] = [
-            {number: piece} for number, piece in found.add(question.context.pieces(size)).items()
-        ]
-        read = await self._reader.read(run, task, groups[:calls], parent)
+        parts = found.add(question.context.pieces(size))
+        selection = select_parts(question.text, known, parts, calls, question.context)
+        found.read = [selection.coverage]
+        groups: list[Group] = [{number: piece} for number, piece in selection.parts.items()]
+        read = await self._reader.read(run, task, groups, parent, selection.coverage)
         done = sum(part.notes is not None for part in read)
-        found.coverage = f"all {len(groups)} parts of the material"
         if done < len(groups):
-            found.coverage = f"{done} of {len(groups)} parts of the material"
+            found.read = [f"{done} of {counted(len(parts), 'part')} of the material"]
+        if selection.missed or done < len(groups):
             found.ended_by = f"Only {found.coverage} could be read."
             run.warn("not_all_read", f"{found.ended_by} Raise max_llm_calls or num_ctx to read everything.")
         for part in read:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from rlm_core.backends.base import ChatMessage
 from rlm_core.calls import ModelCalls
 from rlm_core.citations import cite
 from rlm_core.complexity import asks_for_summary
 from rlm_core.context import Context, Piece
+from rlm_core.coverage import best_passages
 from rlm_core.events import PhaseEvent, TokenEvent
 from rlm_core.lines import Line, best_line, best_sentence, keeps_to
 from rlm_core.prompts import READ_LINE
@@ -62,23 +64,25 @@ class SmallReader:
         run.emit(PhaseEvent, parent=parent, text="searching")
         pieces = await self._search(question.context, question.text)
         kept = _first(pieces)
+        if not kept:
+            return None
         line = None
         if tiny and not asks_for_summary(question.text):
             line = best_line(question.text, pieces, question.context)
-        if everything and kept:
-            read = f"the {len(kept)} passages that fit" if line is None else "the line that fits"
+        coverage = best_passages(len(kept)) if line is None else "the line that fits the question best"
+        if everything:
             run.warn(
                 "small_model",
-                f"This model is too small to count or compare over a whole document: it read only {read} the question best. "
+                f"This model is too small to count or compare over a whole document: it read only {coverage}. "
                 "Use a model of a billion parameters or more for such questions.",
             )
         if line is not None:
-            return await self._from_line(run, question, line, parent)
-        if not kept:
-            return None
-        return await self._synthesizer.from_passages(
-            run, question, kept, parent=parent, max_tokens=REPLY_TOKENS
-        )
+            answer = await self._from_line(run, question, line, parent)
+        else:
+            answer = await self._synthesizer.from_passages(
+                run, question, kept, parent=parent, max_tokens=REPLY_TOKENS
+            )
+        return replace(answer, coverage=coverage)
 
     async def _from_line(self, run: Run, question: Question, line: Line, parent: str | None) -> Answer:
         """What the model reads out of the line, if it keeps to it, and the line."""

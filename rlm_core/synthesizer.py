@@ -29,7 +29,7 @@ from rlm_core.question import Question
 from rlm_core.results import Answer
 from rlm_core.run import Run
 from rlm_core.settings import Role
-from rlm_core.tally import Item, reckon
+from rlm_core.tally import Item, counted, reckon
 
 REPLY_TOKENS = 768
 """What a final answer is left room for when notes have to be merged to fit."""
@@ -135,7 +135,9 @@ class Synthesizer:
         self, run: Run, question: Question, notes: Notes, otherwise: str, parent: str | None
     ) -> str:
         lines = reckon(notes.items)
-        reckoned = RECKONED.format(count=len(notes.items), lines="\n".join(lines)) if lines else ""
+        reckoned = (
+            RECKONED.format(items=counted(len(notes.items), "item"), lines="\n".join(lines)) if lines else ""
+        )
         frame = ANSWER_FROM_NOTES.format(
             question=question.text, coverage=notes.coverage, notes="", reckoned=reckoned, otherwise=otherwise
         )
@@ -167,7 +169,8 @@ class Synthesizer:
         for item in notes.items:
             room -= len(item.line) + 1
             if room < 0:
-                lines.append(f"(and {len(notes.items) - len(lines)} more items, reckoned below)")
+                more = counted(len(notes.items) - len(lines), "more item")
+                lines.append(f"(and {more}, reckoned below)")
                 break
             lines.append(item.line)
         return texts + lines

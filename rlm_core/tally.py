@@ -69,10 +69,16 @@ def reckon(items: Sequence[Item]) -> list[str]:
     shown = _most_telling(groups)
     lines += [f"{name}: {_figures(groups[name])}" for name in shown]
     if len(shown) < len(groups):
-        lines.append(f"(and {len(groups) - len(shown)} groups with fewer items and smaller numbers)")
+        left_out = counted(len(groups) - len(shown), "group")
+        lines.append(f"(and {left_out} with fewer items and smaller numbers)")
     if len(groups) == 2:
         lines.append(_difference(*groups.values()))
     return lines
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 item``, ``2 items``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def readable(number: Decimal) -> str:
@@ -94,7 +100,7 @@ def _groups(items: Iterable[Item]) -> dict[str, list[Item]]:
 
 def _figures(items: Sequence[Item], *, name_them: bool = False) -> str:
     numbered = [(item.number, item) for item in items if item.number is not None]
-    said = f"{len(items)} item{'s' if len(items) != 1 else ''}"
+    said = counted(len(items), "item")
     if not numbered:
         return said
     largest = max(numbered, key=lambda pair: pair[0])
@@ -117,7 +123,7 @@ def _named(pair: tuple[Decimal, Item], name_it: bool) -> str:
 
 
 def _difference(first: Sequence[Item], second: Sequence[Item]) -> str:
-    said = f"difference of the two groups: {abs(len(first) - len(second))} items"
+    said = f"difference of the two groups: {counted(abs(len(first) - len(second)), 'item')}"
     sums = [
         sum((item.number for item in items if item.number is not None), Decimal(0))
         for items in (first, second)

@@ -46,6 +46,7 @@ class AnswerState:
     partial: bool = False
     reason: str | None = None
     error: str | None = None
+    coverage: str = ""
 
     @classmethod
     def saved(cls, message: Message) -> AnswerState:
@@ -62,6 +63,7 @@ class AnswerState:
             partial=bool(data.get("partial")),
             reason=data.get("reason"),
             error=data.get("error"),
+            coverage=data.get("coverage") or "",
         )
 
     @classmethod
@@ -88,7 +90,7 @@ class AnswerState:
                     values["error"] = event.text
                 case AnswerEvent():
                     values.update(text=event.text, quotations=event.quotations, partial=event.partial)
-                    values.update(reason=event.reason, citations=event.citations)
+                    values.update(reason=event.reason, citations=event.citations, coverage=event.coverage)
         values.setdefault("citations", tuple(citations))
         return cls(message_id=message_id, **values)
 
@@ -157,8 +159,9 @@ def unstored(asked: str, state: AnswerState | None, steps: str = "") -> list[Cha
     return messages
 
 
-def route_line(route: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
-    """The way an answer was made and the main reason for it, in one quiet sentence. (The trace has all reasons.)"""
+def route_line(route: Mapping[str, Any], usage: Mapping[str, Any], coverage: str = "") -> str:
+    """The way an answer was made and the main reason for it, in one quiet sentence. (The trace has all reasons.)
+    ``coverage`` says which passages were read, if passages were read in the end."""
     calls, seconds = int(usage.get("llm_calls") or 0), float(usage.get("seconds") or 0.0)
     models = ", ".join(usage.get("by_model") or ())
     cost = " · ".join(
@@ -166,13 +169,15 @@ def route_line(route: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
     )
     if not route:
         return cost if calls else ""
-    if route.get("decision") == "direct":
+    if coverage:
+        way = f"Read {coverage}"
+    elif route.get("decision") == "direct":
         way = "Answered directly"
     else:
         names = {
             "loop": "Worked through it in code",
             "plan": "Worked through a plan",
-            "retrieve": "Read found passages",
+            "retrieve": "Read passages",
         }
         way = names.get(str(route.get("strategy")), "Worked recursively")
     reasons = [str(reason).rstrip(".") for reason in route.get("reasons") or ()]
@@ -191,7 +196,7 @@ def _about(state: AnswerState) -> str:
         parts.append(
             '<div class="notice warn">The marked quotation is not in the sources word for word.</div>'
         )
-    line = route_line(state.route, state.usage)
+    line = route_line(state.route, state.usage, state.coverage)
     if line:
         parts.append(f'<div class="route">{esc(line)}</div>')
     return "".join(parts)

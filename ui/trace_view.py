@@ -38,6 +38,7 @@ def totals(events: Sequence[Event]) -> str:
     usage = next((event for event in reversed(events) if isinstance(event, UsageEvent)), None)
     finished = [event for event in events if isinstance(event, ModelCallFinishedEvent)]
     route = next((event for event in events if isinstance(event, RouteEvent)), None)
+    coverage = next((event.coverage for event in events if isinstance(event, AnswerEvent)), "")
     figures = [
         ("model calls", f"{usage.llm_calls if usage else len(finished):,}"),
         ("turns", f"{sum(isinstance(event, TurnStartedEvent) for event in events):,}"),
@@ -50,7 +51,7 @@ def totals(events: Sequence[Event]) -> str:
     way = ""
     if route is not None:
         said = route_line(
-            {"decision": route.decision, "strategy": route.strategy, "reasons": route.reasons}, {}
+            {"decision": route.decision, "strategy": route.strategy, "reasons": route.reasons}, {}, coverage
         )
         way = f'<p class="route">{esc(said)} <span class="quiet">score {route.score:.2f}, threshold {route.threshold:.2f}</span></p>'
     return block(f'<div class="totals">{cells}</div>{way}')

@@ -81,7 +81,7 @@ def test_two_groups_are_compared() -> None:
         "different groups: 2",
         "north: 2 items, sum 15, largest 10, smallest 5",
         "south: 1 item, sum 40",
-        "difference of the two groups: 1 items, sums 25",
+        "difference of the two groups: 1 item, sums 25",
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rlm_core.events import ErrorEvent, TokenEvent
+from rlm_core.events import AnswerEvent, ErrorEvent, TokenEvent
 from tests.ui.records import event, message, run_of_two_turns
 from ui.chat_view import AnswerState, Row, answer, conversation, question, route_line
 
@@ -107,6 +107,19 @@ def test_the_route_line_tells_way_reason_and_cost() -> None:
     )
     assert line == "Worked through it in code: the material has 66,000 tokens · qwen3:8b · 9 calls · 41 s"
     assert route_line({}, {}) == ""
+
+
+def test_the_route_line_says_which_passages_were_read() -> None:
+    route = {"decision": "recursive", "strategy": "retrieve", "reasons": ["it asks about everything"]}
+    line = route_line(route, {}, "all 25 parts of the material")
+    assert line == "Read all 25 parts of the material: it asks about everything"
+    assert route_line(route, {}) == "Read passages: it asks about everything"
+
+
+def test_what_was_read_is_the_same_live_and_saved() -> None:
+    done = event(AnswerEvent, 1, text="5", coverage="the 12 passages that fit the question best")
+    saved = message("assistant", "5", coverage=done.coverage)
+    assert AnswerState.live("m1", [done]).coverage == AnswerState.saved(saved).coverage == done.coverage
 
 
 def test_a_question_cannot_bring_html_into_the_page() -> None:
