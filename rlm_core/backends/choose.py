@@ -1,16 +1,20 @@
-"""Which backend answers, and why, in words for the page."""
+"""Which backend answers, and why, in words for the page.
+
+Each backend is imported where it is chosen: their client libraries cost memory, and only one of them is used.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rlm_core.backends.base import Backend
-from rlm_core.backends.llama_cpp import EmbeddedBackend
-from rlm_core.backends.ollama_client import OllamaBackend
-from rlm_core.backends.openai_compatible import OpenAIBackend
 from rlm_core.errors import BackendError, SettingsError
 from rlm_core.settings import Settings
+
+if TYPE_CHECKING:
+    from rlm_core.backends.llama_cpp import EmbeddedBackend
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,15 @@ async def choose_backend(settings: Settings) -> Choice:
     named backend is taken whether it answers or not: its own status says what is wrong.
     """
     if settings.backend == "ollama":
+        from rlm_core.backends.ollama_client import OllamaBackend
+
         ollama = OllamaBackend(settings.base_url)
         return Choice(ollama, (await ollama.status()).sentence)
     if settings.backend == "openai":
         if not settings.base_url:
             raise SettingsError("base_url", "the backend 'openai' needs the address of its server.")
+        from rlm_core.backends.openai_compatible import OpenAIBackend
+
         openai = OpenAIBackend(settings.base_url, settings.api_key)
         return Choice(openai, (await openai.status()).sentence)
     if settings.backend == "embedded":
@@ -47,6 +55,8 @@ async def choose_backend(settings: Settings) -> Choice:
 
 
 async def _auto(settings: Settings) -> Choice:
+    from rlm_core.backends.ollama_client import OllamaBackend
+
     ollama = OllamaBackend(None if _is_model_file(settings.base_url) else settings.base_url)
     why = f"Ollama does not answer at {ollama.base_url}"
     better = "Start Ollama with `ollama serve` for better answers"
@@ -70,6 +80,8 @@ async def _auto(settings: Settings) -> Choice:
 
 def _embedded(settings: Settings) -> EmbeddedBackend:
     """The bundled model, or the ``.gguf`` file that ``base_url`` or ``models.fast`` names."""
+    from rlm_core.backends.llama_cpp import EmbeddedBackend
+
     for field, name in (("base_url", settings.base_url), ("models.fast", settings.models.fast)):
         if name is not None and _is_model_file(name):
             file = Path(name.removeprefix("file://")).expanduser()
