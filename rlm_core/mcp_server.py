@@ -10,7 +10,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -35,79 +35,59 @@ from rlm_core.security.limits import LARGEST_BODY
 if TYPE_CHECKING:
     from mcp.server.session import ServerSession
 
-_MODES = ["auto", "direct", "recursive"]
+_TEXT = {"type": "string", "minLength": 1}
+_DOCUMENTS = {"type": "array", "items": {"type": "string"}, "description": "ids of documents"}
+_HOW_MANY = {"type": "integer", "minimum": 1, "maximum": 100}
+
+
+def _tool(name: str, description: str, required: str, /, **values: dict[str, Any]) -> types.Tool:
+    """A tool whose arguments are ``values`` and nothing else, one of them required."""
+    schema = {
+        "type": "object",
+        "required": [required],
+        "additionalProperties": False,
+        "properties": values,
+    }
+    return types.Tool(name=name, description=description, inputSchema=schema)
+
 
 TOOLS = [
-    types.Tool(
-        name="ask",
-        description=(
-            "Ask LocalRLM, a recursive language model on this computer. It reads material far larger than a context "
-            "window. Give the material as ids of uploaded documents or as text."
-        ),
-        inputSchema={
-            "type": "object",
-            "required": ["question"],
-            "additionalProperties": False,
-            "properties": {
-                "question": {"type": "string", "minLength": 1},
-                "documents": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "description": "ids of documents",
-                },
-                "context": {"type": "string", "description": "material as text"},
-                "mode": {"type": "string", "enum": _MODES},
-                "conversation_id": {
-                    "type": "string",
-                    "description": "continue this conversation; left out: nothing is stored",
-                },
-            },
+    _tool(
+        "ask",
+        "Ask LocalRLM, a recursive language model on this computer. It reads material far larger than a context window. Give "
+        "the material as ids of uploaded documents or as text.",
+        "question",
+        question=_TEXT,
+        documents=_DOCUMENTS,
+        context={"type": "string", "description": "material as text"},
+        mode={"type": "string", "enum": ["auto", "direct", "recursive"]},
+        conversation_id={
+            "type": "string",
+            "description": "continue this conversation; left out: nothing is stored",
         },
     ),
-    types.Tool(
-        name="search_documents",
-        description="Find passages in the uploaded documents, by words and by meaning, with their offsets.",
-        inputSchema={
-            "type": "object",
-            "required": ["query"],
-            "additionalProperties": False,
-            "properties": {
-                "query": {"type": "string", "minLength": 1},
-                "k": {"type": "integer", "minimum": 1, "maximum": 100},
-                "documents": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "description": "ids of documents",
-                },
-            },
-        },
+    _tool(
+        "search_documents",
+        "Find passages in the uploaded documents, by words and by meaning, with their offsets.",
+        "query",
+        query=_TEXT,
+        k=_HOW_MANY,
+        documents=_DOCUMENTS,
     ),
-    types.Tool(
-        name="recall",
-        description="Find past messages of this user's conversations that have to do with the query.",
-        inputSchema={
-            "type": "object",
-            "required": ["query"],
-            "additionalProperties": False,
-            "properties": {
-                "query": {"type": "string", "minLength": 1},
-                "k": {"type": "integer", "minimum": 1, "maximum": 100},
-            },
-        },
+    _tool(
+        "recall",
+        "Find past messages of this user's conversations that have to do with the query.",
+        "query",
+        query=_TEXT,
+        k=_HOW_MANY,
     ),
-    types.Tool(
-        name="add_document",
-        description="Store a document: a text, or a file's bytes in base64 (PDF, DOCX, XLSX, CSV and others).",
-        inputSchema={
-            "type": "object",
-            "required": ["name"],
-            "additionalProperties": False,
-            "properties": {
-                "name": {"type": "string", "minLength": 1, "description": "file name with its ending"},
-                "text": {"type": "string"},
-                "base64": {"type": "string"},
-            },
-        },
+    _tool(
+        "add_document",
+        "Store a document: a text, or a file's bytes in base64 (PDF, DOCX, XLSX, CSV and others).",
+        "name",
+        name={**_TEXT, "description": "file name with its ending"},
+        text={"type": "string"},
+        base64={"type": "string"},
     ),
 ]
 
@@ -141,7 +121,7 @@ class Tools:
             MessageRequest(
                 values["question"],
                 conversation_id=conversation_id,
-                documents=documents if documents is not None or stored else [],
+                documents=documents,
                 context=values.get("context"),
                 mode=values.get("mode", "auto"),
                 user=self._user,
@@ -166,34 +146,13 @@ class Tools:
         hits = self._house.store.search_documents(
             values["query"], values.get("k", 8), values.get("documents"), user=self._user
         )
-        return {
-            "passages": [
-                {
-                    "document_id": hit.document_id,
-                    "document_name": hit.document_name,
-                    "place": hit.place,
-                    "start": hit.start,
-                    "end": hit.end,
-                    "text": hit.text,
-                }
-                for hit in hits
-            ]
-        }
+        fields = ("document_id", "document_name", "place", "start", "end", "text")
+        return {"passages": [_some(hit, fields) for hit in hits]}
 
     def _recall(self, values: dict[str, Any]) -> dict[str, Any]:
         hits = self._house.store.recall(values["query"], values.get("k", 5), user=self._user)
-        return {
-            "memories": [
-                {
-                    "message_id": hit.message_id,
-                    "conversation_id": hit.conversation_id,
-                    "role": hit.role,
-                    "text": hit.text,
-                    "created_at": hit.created_at,
-                }
-                for hit in hits
-            ]
-        }
+        fields = ("message_id", "conversation_id", "role", "text", "created_at")
+        return {"memories": [_some(hit, fields) for hit in hits]}
 
     async def _add_document(self, values: dict[str, Any]) -> dict[str, Any]:
         text, encoded = values.get("text"), values.get("base64")
@@ -206,13 +165,7 @@ class Tools:
         document = await asyncio.to_thread(
             self._house.store.add_document, file_name(values["name"]), data, user=self._user
         )
-        return {
-            "id": document.id,
-            "name": document.name,
-            "kind": document.kind,
-            "characters": document.characters,
-            "tokens_estimate": document.tokens_estimate,
-        }
+        return _some(document, ("id", "name", "kind", "characters", "tokens_estimate"))
 
 
 def make_server(house: House) -> Server[Any, Any]:
@@ -266,6 +219,10 @@ async def serve_stdio(house: House) -> None:
     options = server.create_initialization_options(NotificationOptions())
     async with stdio_server() as (reader, writer):
         await server.run(reader, writer, options)
+
+
+def _some(record: object, fields: Sequence[str]) -> dict[str, Any]:
+    return {field: getattr(record, field) for field in fields}
 
 
 def _teller(session: ServerSession, meta: types.RequestParams.Meta | None, request_id: str) -> Told:

@@ -97,7 +97,8 @@ class SmallReader:
             run.draft = said
             run.budget.close()
             reply = await self._read(run, question.text, text, parent)
-            if keeps_to(reply, text, question.text):
+            repeats = len(reply) > len(text) / 2 and reply.strip(" .") in text
+            if keeps_to(reply, text, question.text) and not repeats:
                 said = f"{reply} [1]\n\n{said}"
         run.draft = said
         run.emit(TokenEvent, parent=parent, text=said)

@@ -60,7 +60,7 @@ async def ask_for(guest: Guest) -> Job:
     request = MessageRequest(
         asked.question,
         conversation_id=guest.conversation_id,
-        documents=guest.documents if guest.documents is not None else (None if stored else []),
+        documents=guest.documents,
         context=asked.context,
         history=() if stored else asked.history,
         mode="direct" if model == RLM_DIRECT else "auto",

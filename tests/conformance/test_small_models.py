@@ -31,8 +31,16 @@ async def test_a_tiny_model_reads_one_line_and_the_line_stands_in_the_answer(tmp
     assert citation.verified
 
 
-@pytest.mark.parametrize("reply", ["It is Paloma Reyes.", "The keeper is the keeper.", "?"])
-async def test_what_a_tiny_model_makes_up_is_left_out(reply: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "It is Paloma Reyes.",
+        "The keeper is the keeper.",
+        "The keeper of the pillar drill is Greta Sandoval",
+        "?",
+    ],
+)
+async def test_what_a_tiny_model_makes_up_or_repeats_is_left_out(reply: str, tmp_path: Path) -> None:
     async with Stage(Actor(sub=reply), tmp_path, models=TINY) as stage:
         outcome = await stage.ask(QUESTION, strategy="retrieve", context=TEXT)
     assert outcome.answer == "The text says: “The keeper of the pillar drill is Greta Sandoval.” [1]"
