@@ -165,10 +165,14 @@ def script(engine: str, cells: Sequence[str], delay: float) -> Reply:
 
 
 class MemoryWatch:
-    """The largest memory of a process and its children together, in bytes, sampled while the block runs."""
+    """The largest memory of a process and its children together, in bytes, sampled while the block runs.
+
+    A child counts from the second look on: between fork and exec it shows its parent's memory as its own.
+    """
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
+        self._seen: set[psutil.Process] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.base = self.peak = self._now()
@@ -186,9 +190,10 @@ class MemoryWatch:
             self.peak = max(self.peak, self._now())
 
     def _now(self) -> int:
-        total = 0
+        total, seen = 0, self._seen
         with contextlib.suppress(psutil.Error):  # it has just ended
-            for process in (self._root, *self._root.children(recursive=True)):
+            self._seen = {self._root, *self._root.children(recursive=True)}
+            for process in self._seen & (seen | {self._root}):
                 with contextlib.suppress(psutil.Error):
                     total += process.memory_info().rss
         return total
