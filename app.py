@@ -238,8 +238,8 @@ class Page:
     def settings(self) -> None:
         self.backend = html(elem_id="backend")
         with gr.Row(elem_id="ollama"):
-            self.start_ollama = gr.Button("Start Ollama", size="sm")
-            self.stop_ollama = gr.Button("Stop Ollama", size="sm")
+            self.start_ollama = gr.Button("Start Ollama", size="sm", elem_id="start-ollama", visible=False)
+            self.stop_ollama = gr.Button("Stop Ollama", size="sm", visible=False)
             self.refresh = gr.Button("Look again", size="sm")
         self.models = html(elem_id="models")
         with gr.Row(elem_id="pull"):
@@ -471,7 +471,7 @@ class Page:
     def wire_settings(self) -> None:
         control = self.control
         state_parts = [
-            self.brand, self.backend, self.models, self.chatbot,
+            self.brand, self.backend, self.models, self.chatbot, self.start_ollama, self.stop_ollama,
             self.fields["num_ctx"], *(self.fields[name] for name in MODEL_FIELDS),
         ]  # fmt: skip
 
@@ -483,7 +483,8 @@ class Page:
             ]
             placeholder = gr.update(placeholder=now.welcome)
             window = gr.update(info=control.help("num_ctx"))
-            return now.brand, now.backend, now.models, placeholder, window, *roles
+            verbs = [gr.update(visible=now.ollama == verb) for verb in ("start", "stop")]
+            return now.brand, now.backend, now.models, placeholder, *verbs, window, *roles
 
         def values() -> list[Any]:
             return [value_of(control.engine.settings, name) for name in self.fields]
@@ -514,19 +515,24 @@ class Page:
                 await control.manage(self.tab(request), message["action"], message["id"])
 
         async def pull(request: gr.Request, name: str) -> AsyncIterator[tuple[Any, ...]]:
+            tab = self.tab(request)
+            if control.is_pulling(tab):
+                return
             yield "", gr.update(visible=True)
             try:
-                async for line in control.pull(self.tab(request), name):
+                async for line in control.pull(tab, name):
                     yield line, gr.skip()
             except PROBLEMS as error:
                 yield block(notice(str(error), "bad")), gr.skip()
             yield gr.skip(), gr.update(visible=False)
 
-        async def start_ollama(request: gr.Request) -> None:
+        async def start_ollama(request: gr.Request) -> AsyncIterator[Any]:
+            yield block('<div class="phase"><span class="spinner"></span>Starting Ollama…</div>')
             with complaining():
                 gr.Info(await control.start_ollama(self.tab(request)))
 
-        async def stop_ollama(request: gr.Request) -> None:
+        async def stop_ollama(request: gr.Request) -> AsyncIterator[Any]:
+            yield block('<div class="phase"><span class="spinner"></span>Stopping Ollama…</div>')
             with complaining():
                 gr.Info(await control.stop_ollama(self.tab(request)))
 
@@ -549,14 +555,16 @@ class Page:
         acting = self.settings_bus[1].click(act, self.settings_bus[0], None, **quiet())
         acting.then(state, None, state_parts, **quiet()).then(rest, None, rest_parts, **quiet())
         self.bring_back.upload(bring_back, self.bring_back, self.store, **quiet())
-        pulling = self.pull.click(pull, self.pull_name, [self.pull_progress, self.pull_stop], **quiet())
-        pulling.then(state, None, state_parts, **quiet())
-        self.pull_stop.click(
-            lambda: (block(notice("The download is stopped; it goes on from here next time.")), gr.update(visible=False)),
-            None, [self.pull_progress, self.pull_stop], cancels=[pulling], **quiet(),
-        )  # fmt: skip
+
+        def stop_pull(request: gr.Request) -> None:
+            control.stop_pull(self.tab(request))
+
+        self.pull.click(
+            pull, self.pull_name, [self.pull_progress, self.pull_stop], **quiet(trigger_mode="multiple")
+        ).then(state, None, state_parts, **quiet())
+        self.pull_stop.click(stop_pull, None, None, **quiet())
         for button, do_it in ((self.start_ollama, start_ollama), (self.stop_ollama, stop_ollama)):
-            button.click(do_it, None, None, **quiet()).then(state, None, state_parts, **quiet())
+            button.click(do_it, None, self.backend, **quiet()).then(state, None, state_parts, **quiet())
         self.refresh.click(again, None, None, **quiet()).then(state, None, state_parts, **quiet())
 
     def wire_home_network(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlm_core.backends.base import Backend, ChatOptions, ModelInfo
 from rlm_core.engine import RLMEngine
@@ -19,7 +20,15 @@ from ui import gpu
 from ui.books import UPLOADS
 from ui.home import HomeNetwork, NotAllowed
 from ui.html import block, esc, notice
-from ui.models_view import backend_line, model_table, pulling, short_status, store_line, window_cost
+from ui.models_view import (
+    backend_line,
+    missing_models,
+    model_table,
+    pulling,
+    short_status,
+    store_line,
+    window_cost,
+)
 from ui.models_view import gpu as gpu_line
 from ui.settings_form import FIELDS, change, problem
 from ui.tab import Tab
@@ -30,15 +39,23 @@ if TYPE_CHECKING:
     from rlm_core.backends.ollama_process import OllamaProcess
 
 
+T = TypeVar("T")
+NOT_INSTALLED = (
+    "Ollama is not installed: get it from ollama.com/download, then press Look again on the Settings tab."
+)
+
+
 @dataclass(frozen=True)
 class State:
-    """The model server as the page shows it. ``names`` are the models that can be chosen."""
+    """The model server as the page shows it. ``names`` are the models that can be chosen; ``ollama`` is what can be done with
+    Ollama from here: "start", "stop" or nothing."""
 
     brand: str
     backend: str
     models: str
     names: list[str]
     welcome: str
+    ollama: str = ""
 
 
 class Control:
@@ -53,6 +70,7 @@ class Control:
         self._ollama: OllamaProcess | None = None
         self._sandbox: str | None = None
         self._models: Sequence[ModelInfo] = ()
+        self._pulls: dict[str, asyncio.Event] = {}
         self.on_ollama: Callable[[bool], None] = lambda started: None
 
     async def save(self, tab: Tab, name: str, value: Any) -> str | None:
@@ -76,51 +94,61 @@ class Control:
     async def state(self) -> State:
         """Ask the model server how it is. Never fails because it is down."""
         settings = self.engine.settings
+        verb, advice = await self._ollama_now()
         try:
             choice = await self.engine.choice()
         except LocalRLMError as error:
-            sad = block(notice(str(error), "bad"))
-            return State(
-                block('<div class="brand"><b>LocalRLM</b></div>'),
-                sad,
-                "",
-                [],
-                self._welcome(False, str(error)),
-            )
+            brand = block('<div class="brand"><b>LocalRLM</b></div>')
+            return self._troubled(brand, str(error), verb, advice)
         status = await choice.backend.status()
         models: list[ModelInfo] = []
         if status.running:
             try:
                 models = await choice.backend.models()
             except BackendError as error:
-                return State(
-                    short_status(status, ""), block(notice(str(error), "bad")), "", [], self._welcome(False, str(error))
-                )  # fmt: skip
+                return self._troubled(short_status(status, ""), str(error), verb, advice)
         self._models = models
         manages = choice.backend.name == "ollama"
         names = [model.name for model in models]
         answering = settings.models.fast if settings.models.fast in names or not names else names[0]
         sentence = choice.sentence if status.running else status.sentence
+        missing = missing_models(models, settings) if manages and status.running else ()
         return State(
             short_status(status, answering),
-            backend_line(status, sentence),
+            backend_line(status, sentence, advice),
             model_table(models, settings, manages=manages) if status.running else "",
             names,
-            self._welcome(status.running, sentence),
+            self._welcome(Readiness(status.running, sentence, advice, verb == "start"), missing),
+            verb,
         )
 
-    def _welcome(self, ok: bool, sentence: str) -> str:
-        """The first page. It says what answers, and that the rest is there."""
-        ready = (
-            Readiness(ok, sentence),
-            Readiness(
-                True,
-                "Documents and conversations are kept on this computer, in "
-                + str(self.engine.data_dir)
-                + ".",
-            ),
+    def _troubled(self, brand: str, trouble: str, verb: str, advice: str) -> State:
+        said = block(notice(f"{trouble} {advice}".strip(), "bad"))
+        return State(
+            brand, said, "", [], self._welcome(Readiness(False, trouble, advice, verb == "start")), verb
         )
-        return welcome(ready, PROJECT / "sample_docs")
+
+    async def _ollama_now(self) -> tuple[str, str]:
+        """What can be done with Ollama from here ("start", "stop" or nothing), and what to say about it."""
+        from rlm_core.backends.ollama_client import OllamaBackend
+        from rlm_core.backends.ollama_process import is_here
+
+        if self.engine.settings.backend not in ("auto", "ollama"):
+            return "", ""
+        if self._ollama is not None and self._ollama.pid is not None:
+            return "stop", ""
+        server = OllamaBackend(self._ollama_address())
+        try:
+            if not is_here(server.base_url) or (await server.status()).running:
+                return "", ""
+        finally:
+            await server.close()
+        return ("start", "") if shutil.which("ollama") else ("", NOT_INSTALLED)
+
+    def _welcome(self, server: Readiness, missing: Sequence[str] = ()) -> str:
+        """The first page: what is ready, and what is missing with a button for it."""
+        here = f"Documents and conversations are kept on this computer, in {self.engine.data_dir}."
+        return welcome(server, missing, Readiness(True, here), PROJECT / "sample_docs")
 
     async def manage(self, tab: Tab, action: str, model: str) -> None:
         """Load, unload or delete a model, or erase everything, as a button says."""
@@ -138,20 +166,34 @@ class Control:
             await backend.delete(model)
 
     async def pull(self, tab: Tab, model: str) -> AsyncIterator[str]:
-        """Download a model; yields how far it is. Closing the iterator stops the download."""
+        """Download a model; yields how far it is, until :meth:`stop_pull`."""
+        from rlm_core.backends.ollama_client import OllamaBackend
+
         self._owner_only(tab)
         name = model.strip()
         if not name:
             raise BackendError("Write the name of a model, such as qwen3:8b.")
-        from rlm_core.backends.ollama_client import OllamaBackend
-
+        stop = self._pulls[tab.session] = asyncio.Event()
         backend: Backend = OllamaBackend(self._ollama_address())
         try:
-            async for progress in backend.pull(name):
+            async for progress in until(stop, backend.pull(name)):
                 yield pulling(name, progress)
-            yield block(f'<p class="pull good">{esc(name)} is installed.</p>')
+            if not stop.is_set():
+                yield block(f'<p class="pull good">{esc(name)} is installed.</p>')
         finally:
+            del self._pulls[tab.session]
             await backend.close()
+        if stop.is_set():
+            yield block(notice("The download is stopped; it goes on from here next time."))
+
+    def is_pulling(self, tab: Tab) -> bool:
+        """Whether a download of this tab is going on."""
+        return tab.session in self._pulls
+
+    def stop_pull(self, tab: Tab) -> None:
+        """End this tab's download."""
+        if tab.session in self._pulls:
+            self._pulls[tab.session].set()
 
     async def start_ollama(self, tab: Tab) -> str:
         """Returns the sentence that says how it went."""
@@ -216,3 +258,23 @@ class Control:
     def _ollama_address(self) -> str | None:
         settings = self.engine.settings
         return settings.base_url if settings.backend == "ollama" else None
+
+
+async def until(stop: asyncio.Event, stream: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The items of a stream until it ends or ``stop`` is set, also while it is silent."""
+    stopped = asyncio.create_task(stop.wait())
+    async with aclosing(stream) as items:  # type: ignore[type-var]
+        try:
+            while True:
+                coming = asyncio.ensure_future(anext(items, None))
+                await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                    await asyncio.wait({coming})
+                    return
+                item = coming.result()
+                if item is None:
+                    return
+                yield item
+        finally:
+            stopped.cancel()

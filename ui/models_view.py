@@ -23,11 +23,12 @@ class Card:
     load: int
 
 
-def backend_line(status: BackendStatus, sentence: str) -> str:
+def backend_line(status: BackendStatus, sentence: str, advice: str = "") -> str:
     """Which backend answers, how it is, and what to do about it."""
     style = "good" if status.running else "bad"
     said = sentence if sentence.strip() else status.sentence
     more = f'<p class="quiet">{esc(status.sentence)}</p>' if status.sentence not in said else ""
+    more += f'<p class="quiet">{esc(advice)}</p>' if advice else ""
     return block(f'<div class="backend"><span class="dot {style}"></span>{esc(said)}{more}</div>')
 
 
@@ -50,17 +51,29 @@ def model_table(models: Sequence[ModelInfo], settings: Settings, *, manages: boo
     }
     rows = "".join(_model(model, roles[model.name], manages) for model in models)
     head = "<tr><th>Model</th><th>Size</th><th>Context</th><th>State</th><th></th></tr>"
-    missing = [
-        f"{model} ({role})"
-        for role, model in settings.models.model_dump().items()
-        if manages and model not in roles
-    ]
+    missing = missing_models(models, settings) if manages else ()
     note = ""
     if missing:
-        note = f'<p class="notice warn">Not installed: {esc(", ".join(missing))}. Pull them below, or choose others.</p>'
+        buttons = "".join(pull_button(model) for model in missing)
+        note = (
+            f'<div class="notice warn">Not installed: {esc(", ".join(missing))}. Download them, or choose others below.'
+            f' <span class="tools">{buttons}</span></div>'
+        )
     return block(
         f'<div class="scroll"><table class="models"><thead>{head}</thead><tbody>{rows}</tbody></table></div>{note}'
     )
+
+
+def missing_models(models: Sequence[ModelInfo], settings: Settings) -> list[str]:
+    """The models that have a role and are not installed."""
+    installed = {model.name for model in models}
+    wanted = dict.fromkeys(settings.models.model_dump().values())
+    return [name for name in wanted if name not in installed]
+
+
+def pull_button(model: str) -> str:
+    """Downloads a model, with its progress on the Settings tab."""
+    return do("page", "pull", model, f"Download {esc(model)}", style="boxed")
 
 
 def window_cost(models: Sequence[ModelInfo], settings: Settings) -> str:

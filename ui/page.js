@@ -86,11 +86,31 @@
       field.select();
     },
     close() { closePassage(); },
+    start() { onSettings("#start-ollama", (button) => button.click()); },
+    pull({ id }) {
+      onSettings("#pull button", (button) => {
+        const name = find("#pull input, #pull textarea");
+        name.value = id;
+        name.dispatchEvent(new Event("input", { bubbles: true }));
+        button.click();
+      });
+    },
     jump({ id }) {
       const target = document.getElementById(`at-${id}`);
       if (target) target.scrollIntoView({ block: "start", behavior: "smooth" });
     },
   };
+
+  // The Settings tab is made when it is first opened
+  function onSettings(selector, act) {
+    [...document.querySelectorAll("#tabs > .tab-wrapper [role=tab]")].find((tab) => tab.textContent.trim() === "Settings")?.click();
+    const until = performance.now() + 10000;
+    const timer = setInterval(() => {
+      const element = find(selector);
+      if (element || performance.now() > until) clearInterval(timer);
+      if (element) act(element);
+    }, 50);
+  }
 
   async function copyText(text) {
     if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);

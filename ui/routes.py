@@ -57,8 +57,9 @@ def page_routes(desk: Desk, access: Access) -> APIRouter:
             body, file_name(known, ending), "text/markdown" if ending == "md" else "application/json"
         )
 
-    @router.get("/traces/{message_id}.{ending}")
-    def trace(message_id: str, ending: str, user: User) -> Response:
+    @router.get("/traces/{name}")
+    def trace(name: str, user: User) -> Response:
+        message_id, _, ending = name.partition(".")
         write = {"csv": as_csv, "jsonl": _as_jsonl, "rlm.jsonl": official_log}.get(ending)
         if write is None:
             raise HTTPException(404, "Traces are exported as .csv, .jsonl and .rlm.jsonl.")

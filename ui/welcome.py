@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ui.html import block, do, esc
+from ui.models_view import pull_button
 from ui.words import size
 
 
@@ -51,17 +53,19 @@ SAMPLES = (
 
 @dataclass(frozen=True)
 class Readiness:
-    """One thing that LocalRLM needs: whether it is there, and the sentence that says so or what to do."""
+    """One thing that LocalRLM needs: whether it is there, the sentence that says so, what to do, and whether Ollama can be
+    started for it."""
 
     ok: bool
     sentence: str
+    advice: str = ""
+    startable: bool = False
 
 
-def welcome(readiness: tuple[Readiness, ...], folder: Path) -> str:
-    """What an empty conversation shows. ``folder`` holds the sample documents."""
-    ready = "".join(
-        f'<li class="{"good" if item.ok else "warn"}">{esc(item.sentence)}</li>' for item in readiness
-    )
+def welcome(server: Readiness, missing: Sequence[str], store: Readiness, folder: Path) -> str:
+    """What an empty conversation shows: the state of the model server, the models that are missing, where everything is
+    kept. ``folder`` holds the sample documents."""
+    ready = _ready(server) + "".join(_missing(model) for model in missing) + _ready(store)
     cards = "".join(_card(sample, folder) for sample in SAMPLES if (folder / sample.file).is_file())
     samples = ""
     if cards:
@@ -72,6 +76,17 @@ def welcome(readiness: tuple[Readiness, ...], folder: Path) -> str:
         " found, and every step can be looked at. Nothing leaves this computer.</p>"
         f'<ul class="ready">{ready}</ul>{samples}</div>'
     )
+
+
+def _ready(item: Readiness) -> str:
+    style = "good" if item.ok and not item.advice and not item.startable else "warn"
+    start = do("page", "start", "ollama", "Start Ollama", style="boxed") if item.startable else ""
+    said = f"{item.sentence} {item.advice}".strip()
+    return f'<li class="{style}">{esc(said)} {start}</li>'
+
+
+def _missing(model: str) -> str:
+    return f'<li class="warn">The model {esc(model)} is not installed. {pull_button(model)}</li>'
 
 
 def sample_question(key: str) -> tuple[str, str] | None:

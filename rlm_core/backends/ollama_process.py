@@ -52,7 +52,7 @@ class OllamaProcess:
         status = await self._backend.status()
         if status.running:
             return status
-        if not _is_here(self._backend.base_url):
+        if not is_here(self._backend.base_url):
             raise BackendError(f"Ollama at {self._backend.base_url} is on another computer: start it there.")
         program = shutil.which("ollama")
         if program is None:
@@ -111,7 +111,8 @@ class OllamaProcess:
         return "It last wrote: " + self._log_file.read_text("utf-8", "replace")[-LOG_TAIL:].strip()
 
 
-def _is_here(base_url: str) -> bool:
+def is_here(base_url: str) -> bool:
+    """Whether this address is on this computer."""
     host = urlsplit(base_url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

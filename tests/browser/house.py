@@ -24,13 +24,17 @@ def free_port() -> int:
 
 
 class App:
-    """One LocalRLM. `folder` is its data folder; it can be killed and started again on it."""
+    """One LocalRLM. `folder` is its data folder; it can be killed and started again on it. Programs in `path` are found
+    before those of the system."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, path: Path | None = None) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.arguments = arguments
+        self.environment = dict(os.environ)
+        if path is not None:
+            self.environment["PATH"] = f"{path}{os.pathsep}{os.environ['PATH']}"
         self.log = folder.parent / f"{folder.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -47,7 +51,12 @@ class App:
         command += ["--config", str(self.folder.parent / f"{self.folder.name}.json"), *self.arguments]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=PROJECT, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                command,
+                cwd=PROJECT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
