@@ -94,6 +94,7 @@ class SentenceTransformerModel:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
         self._model: Any = None
+        self._threads = 1
         self._tokenizer: Any = None
         self._tokenizer_lock = threading.Lock()
 
@@ -121,11 +122,13 @@ class SentenceTransformerModel:
                 "sentence-transformers model (it holds a file modules.json). Recall works by words only."
             )
         try:
+            import torch
             from sentence_transformers import SentenceTransformer
             from transformers.utils import logging as transformers_logging
 
             transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
             self._model = SentenceTransformer(str(self._folder), device="cpu", local_files_only=True)
+            self._threads = torch.get_num_threads()
         except Exception as error:  # torch and transformers raise what they like, OSError to RuntimeError
             raise EmbedderError(
                 f"The embedding model in {self._folder} could not be loaded ({type(error).__name__}: {error}). "
@@ -141,7 +144,12 @@ class SentenceTransformerModel:
             for window in self._windows(text):
                 pieces.append(window)
                 owners.append(owner)
+        import torch
+
         try:
+            # One short text has nothing to share out, and threads that wait for each other on a busy computer make a
+            # question ten times slower.
+            torch.set_num_threads(1 if len(pieces) == 1 else self._threads)
             rows = self._model.encode(pieces, batch_size=16, convert_to_numpy=True, show_progress_bar=False)
         except RuntimeError as error:
             raise EmbedderError(f"The embedding model failed: {error}") from error

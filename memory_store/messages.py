@@ -97,6 +97,19 @@ class Messages:
                 index_message(sql, seq)
         return new
 
+    def ask(
+        self,
+        conversation_id: str,
+        text: str,
+        parent_id: str | None,
+        metadata: Mapping[str, Json],
+        user: str,
+    ) -> tuple[str, str]:
+        """A question and its empty answer, which is growing; returns both ids."""
+        with self._db.write():
+            question = self.add(conversation_id, "user", text, None, parent_id, "complete", metadata, user)
+            return question, self.add(conversation_id, "assistant", "", None, question, "streaming", {}, user)
+
     def update(
         self, message_id: str, text: str | None, status: str | None, metadata: Mapping[str, Json] | None
     ) -> int | None:

@@ -171,6 +171,22 @@ class MemoryStore:
             self._indexer.wake()
         return new
 
+    def add_question(
+        self,
+        conversation_id: str,
+        text: str,
+        *,
+        parent_id: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        user: str = "local",
+    ) -> tuple[str, str]:
+        """Store a question and, below it, the empty answer that is going to grow; returns their ids. Both are on the disk,
+        in one commit, when this returns. The question is embedded once the answer is there: somebody is waiting now.
+
+        Raises as :meth:`add_message`.
+        """
+        return self._messages.ask(conversation_id, text, parent_id, metadata or {}, user)
+
     def update_message(
         self,
         message_id: str,

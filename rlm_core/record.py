@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,32 +21,39 @@ class Record:
 
     def __init__(self, turn: Turn, data_dir: Path, store: MemoryStore | None) -> None:
         self.complete = False
-        self._over = False
+        self._last: Event | None = None
         self._journal = Journal(store, turn.answer_id) if store is not None else None
         self._trace = None if turn.request.incognito else TraceWriter(trace_path(data_dir, turn.answer_id))
 
     async def keep(self, events: asyncio.Queue[Event]) -> list[Event]:
-        """Wait for an event; what has happened by then is written down together and returned. After the last event the
-        record is ``complete``. Called again after it was cancelled, it loses nothing."""
-        happened: list[Event] = []
-        if not self._over:
-            happened.append(await events.get())
-            while not events.empty():
-                happened.append(events.get_nowait())
-            self._note(happened)
+        """Wait for an event; what has happened by then is written down together and returned. The last event is returned
+        alone, when the whole answer is committed: the record is ``complete`` then. Called again after it was
+        cancelled, it loses nothing."""
+        if self._last is None:
+            happened = await self._noted(events)
+            if happened:
+                return happened
+        assert self._last is not None
         if self._journal is not None:
-            await self._journal.save(last=self._over)
-        self.complete = self._over
-        return happened
+            await self._journal.save(last=True)
+        self.complete = True
+        return [self._last]
 
-    def _note(self, happened: Sequence[Event]) -> None:
-        self._over = isinstance(happened[-1], DoneEvent)
+    async def _noted(self, events: asyncio.Queue[Event]) -> list[Event]:
+        happened = [await events.get()]
+        while not events.empty():
+            happened.append(events.get_nowait())
         if self._journal is not None:
             self._journal.note(happened)
         if self._trace is not None:
             self._trace.write(*happened)
-            if self._over:
+        if isinstance(happened[-1], DoneEvent):
+            self._last = happened.pop()
+            if self._trace is not None:
                 self._trace.close()
+        elif self._journal is not None:
+            await self._journal.save(last=False)
+        return happened
 
     async def keep_rest(self, events: asyncio.Queue[Event]) -> None:
         """Write down all that is still to come, for a message that nobody listens to any more."""

@@ -50,17 +50,17 @@ def _commit(request: MessageRequest, materials: Sequence[Material], store: Memor
     assert conversation_id is not None
     question_id = request.question_id
     if question_id is None:
-        question_id = store.add_message(
+        question_id, answer_id = store.add_question(
             conversation_id,
-            "user",
             request.message,
             parent_id=request.parent_id,
             metadata={"documents": [m.document_id for m in materials if m.document_id is not None]},
             user=user,
         )
-    answer_id = store.add_message(
-        conversation_id, "assistant", "", parent_id=question_id, status="streaming", user=user
-    )
+    else:
+        answer_id = store.add_message(
+            conversation_id, "assistant", "", parent_id=question_id, status="streaming", user=user
+        )
     return Turn(request, question_id, answer_id, tuple(materials))
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from memory_store import ROOT, MemoryStore, NotFound, StoreError
 from memory_store.schema import MIGRATIONS
+from tests.memory.conftest import OpenStore
+from tests.memory.toy import WordHashes
 
 
 def texts(store: MemoryStore, conversation: str = "c") -> list[str]:
@@ -30,6 +32,33 @@ def test_messages_come_back_in_order_with_all_they_carry(store: MemoryStore) -> 
     assert (answer.id, answer.parent_id, answer.status) == (second, first, "complete")
     assert store.message(second) == answer
     assert store.message("nobody") is None
+
+
+def test_a_question_and_its_empty_answer_are_stored_together(open_store: OpenStore) -> None:
+    store = open_store(embedder=WordHashes())
+    question, answer = store.add_question("c", "Hello", metadata={"documents": []}, user="ann")
+    asked, growing = store.messages("c")
+    assert (asked.id, asked.role, asked.text, asked.status, asked.metadata) == (
+        question,
+        "user",
+        "Hello",
+        "complete",
+        {"documents": []},
+    )
+    assert (growing.id, growing.parent_id, growing.text, growing.status) == (
+        answer,
+        question,
+        "",
+        "streaming",
+    )
+    edited, _ = store.add_question("c", "Hello!", parent_id=ROOT, user="ann")
+    assert texts(store) == ["Hello!", ""]
+    assert store.message(edited) is not None
+    with pytest.raises(StoreError):
+        store.add_question("c", "Mine now", user="bob")
+    store.update_message(answer, text="Hi", status="complete")
+    store.flush(30)
+    assert store.status().pending == 0
 
 
 @pytest.mark.parametrize(
