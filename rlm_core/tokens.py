@@ -8,6 +8,7 @@ prompt that is cut silently cannot be noticed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from rlm_core.backends.base import ChatMessage
 
@@ -24,17 +25,26 @@ TOKENS_PER_MESSAGE = 8
 """What a chat template adds around a message."""
 _SLOWEST, _FASTEST = 0.6, 2.5
 _SAMPLES, _SAMPLE_CHARS = 16, 4_000
+_REMEMBERED_CHARS = 4_000
 _LETTERS = b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGITS = b"0123456789"
 
 
 def base_estimate(text: str) -> int:
     """Tokens of ``text`` before any calibration. A long text is judged by samples spread over it."""
+    if len(text) <= _REMEMBERED_CHARS:
+        return _remembered(text)
     if len(text) <= _SAMPLES * _SAMPLE_CHARS:
         return int(_weighed(text)) + 1
     stride = (len(text) - _SAMPLE_CHARS) // (_SAMPLES - 1)
     sample = "".join(text[at : at + _SAMPLE_CHARS] for at in range(0, _SAMPLES * stride, stride))
     return int(_weighed(sample) * len(text) / len(sample)) + 1
+
+
+@lru_cache(maxsize=256)
+def _remembered(text: str) -> int:
+    """The messages of a conversation are measured again at every turn."""
+    return int(_weighed(text)) + 1
 
 
 def _weighed(text: str) -> float:
