@@ -19,7 +19,7 @@ from rlm_core.workspaces import Workspaces
 if TYPE_CHECKING:
     from memory_store import MemoryStore
 
-ANSWER_PREVIEW = 8_000
+ANSWER_PREVIEW = 2_000
 """Characters of a child's answer that go into the trace."""
 
 

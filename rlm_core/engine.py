@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
@@ -61,6 +62,7 @@ class RLMEngine:
         self.data_dir = Path(data_dir) if data_dir is not None else DEFAULT_DATA
         self._store = store
         self._owns_store = store is None
+        self._opening_store = threading.Lock()
         self._assembly = Assembly(self.settings, self.data_dir, lambda: self._store, backend)
         self._asking: LoopThread | None = None
 
@@ -204,14 +206,15 @@ class RLMEngine:
     def store(self) -> MemoryStore:
         """The memory of this installation, opened when first used. Raises memory_store.StoreLocked when another
         process has it."""
-        if self._store is None:
-            from memory_store import MemoryStore
+        with self._opening_store:  # questions are accepted in threads
+            if self._store is None:
+                from memory_store import MemoryStore
 
-            memory = self.settings.memory
-            self._store = MemoryStore(
-                self.data_dir, embedder=memory.embedder, chroma_url=memory.chroma_url, resume=False
-            )
-        return self._store
+                memory = self.settings.memory
+                self._store = MemoryStore(
+                    self.data_dir, embedder=memory.embedder, chroma_url=memory.chroma_url, resume=False
+                )
+            return self._store
 
     async def warm_up(self) -> None:
         """Do in the background what the next message would otherwise wait for: bring up a worker, and let the memory go

@@ -1,13 +1,15 @@
-"""`memory.embedder` reaches the store: when it is opened, and when the setting changes while it is open."""
+"""The store of an engine: opened once, when it is needed, with the embedder that the settings name."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from rlm_core import RLMEngine, Settings
 from rlm_core.errors import SettingsError
+from rlm_core.request import MessageRequest
 
 
 async def test_a_changed_embedder_is_used_by_the_open_store(tmp_path: Path) -> None:
@@ -24,6 +26,17 @@ async def test_a_changed_embedder_is_used_by_the_open_store(tmp_path: Path) -> N
         assert engine.store.recall("walrus")[0].text == "the walrus sleeps"
         await engine.apply(settings)
         assert engine.store.status().problem is None
+    finally:
+        await engine.close()
+
+
+async def test_questions_that_come_at_once_open_the_store_once(tmp_path: Path) -> None:
+    engine = RLMEngine(Settings().changed({"memory": {"embedder": "off"}}), data_dir=tmp_path)
+    requests = [MessageRequest(f"Question {n}", conversation_id=f"talk {n}") for n in range(8)]
+    try:
+        turns = await asyncio.gather(*map(engine.begin, requests))
+        stored = [engine.store.message(turn.question_id) for turn in turns]
+        assert [message.text for message in stored if message] == [request.message for request in requests]
     finally:
         await engine.close()
 
