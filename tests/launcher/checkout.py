@@ -18,13 +18,15 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 
 APP = """
-import argparse, http.server, json, os, pathlib, signal, sys, threading
+import argparse, http.server, json, os, pathlib, signal, ssl, sys, threading
 parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, default=8000)
 parser.add_argument("--data", default="data")
 parser.add_argument("--fail", type=int)
 parser.add_argument("--no-browser", action="store_true")
 parser.add_argument("--note", default="")
+parser.add_argument("--certificate")
+parser.add_argument("--key")
 a = parser.parse_args()
 if a.fail is not None:
     sys.exit(a.fail)
@@ -34,10 +36,15 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers(); self.wfile.write(b"hello")
     def log_message(self, *rest): pass
 server = http.server.ThreadingHTTPServer(("127.0.0.1", a.port), Page)
+if a.certificate:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(a.certificate, a.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+scheme = "https" if a.certificate else "http"
 def end(*rest): threading.Thread(target=server.shutdown).start()
 signal.signal(signal.SIGTERM, end); signal.signal(signal.SIGINT, end)
 (data / "seen.json").write_text(json.dumps({"argv": sys.argv[1:], "utf8": os.environ.get("PYTHONUTF8")}))
-(data / "app.json").write_text(json.dumps({"pid": os.getpid(), "url": "http://127.0.0.1:%d" % a.port, "started_ollama": False}))
+(data / "app.json").write_text(json.dumps({"pid": os.getpid(), "url": "%s://127.0.0.1:%d" % (scheme, a.port), "started_ollama": False}))
 server.serve_forever()
 (data / "app.json").unlink()
 (data / "saved").write_text("in-flight answers")

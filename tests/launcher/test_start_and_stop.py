@@ -10,6 +10,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+from rlm_core.security.certificate import own_certificate
 from tests.launcher.checkout import Checkout, free_port, read, wait_for
 
 
@@ -62,6 +63,20 @@ def test_a_second_start_opens_the_page_that_already_runs(checkout: Checkout, tmp
         assert code == 0
         assert f"LocalRLM is already running at {url}" in said
         wait_for(lambda: url in opened(checkout))
+
+
+def test_an_encrypted_page_with_a_self_made_certificate_is_recognised_too(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    certificate, key = own_certificate(tmp_path / "https", ["127.0.0.1"])
+    with checkout.running(tmp_path, "--certificate", str(certificate), "--key", str(key)):
+        url = str(read(tmp_path / "app.json")["url"])
+        assert url.startswith("https://")
+        code, said = checkout.run("--data", str(tmp_path))
+        assert code == 0
+        assert f"LocalRLM is already running at {url}" in said
+        wait_for(lambda: url in opened(checkout))
+        assert checkout.run("--data", str(tmp_path), script="stop.sh")[0] == 0
 
 
 def test_two_starts_at_the_same_moment_give_one_app(checkout: Checkout, tmp_path: Path) -> None:
