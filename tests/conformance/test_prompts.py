@@ -27,6 +27,29 @@ def test_the_system_prompt_of_the_loop_has_at_most_900_tokens() -> None:
     assert count(longest_system()) <= 900
 
 
+def test_it_shows_two_examples_and_how_to_finish_in_blocks_that_are_python() -> None:
+    for calls in (0, 400_000):
+        sizes = prompts.LoopSizes(window=8192, output_chars=4_000, prompt_chars=calls, calls_left=20)
+        system = prompts.loop_system(sizes, children=calls > 0, tables=[], memory=False)
+        blocks = re.findall(r"```repl\n(.*?)\n```", system, re.DOTALL)
+        assert system.count("Example (") == 2
+        assert len(blocks) == 3
+        for block in blocks:
+            compile(block, "<prompt>", "exec")
+
+
+async def test_eleven_requests_of_a_loop_send_fewer_characters_than_those_of_a_peer(tmp_path: Path) -> None:
+    """recursive-llm 0.5 sends 21,615 over the same turns (benchmarks/README.md)."""
+    cells = [fence(f"print(len(context) + {number})") for number in range(10)]
+    actor = Actor(root=[*cells, finish('"done"')])
+    async with Stage(actor, tmp_path, window=131_072, limits={"max_iterations": 40}) as stage:
+        outcome = await stage.ask("How long is the context?", strategy="loop", context=CONTEXT * 25)
+    sent = sum(len(m.content) for request in actor.requests("root") for m in request.messages)
+    assert outcome.answer == "done"
+    assert len(actor.requests("root")) == 11
+    assert 11_000 < sent < 21_600
+
+
 @pytest.mark.parametrize("window", [2048, 8192, 32_768])
 async def test_it_states_the_true_sizes(window: int, tmp_path: Path) -> None:
     actor = Actor(root=[finish('"x"')])
