@@ -18,25 +18,29 @@ import importlib
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from benchmarks import peers, report
+from benchmarks.trials import end_tree
 
-FINAL: dict[str, tuple[int, tuple[str, ...]]] = {
-    "overhead": (420, ()),
-    "batches": (120, ()),
-    "prefill": (120, ()),
-    "direct": (60, ()),
-    "start": (90, ()),
-    "repl": (60, ()),
-    "ingest": (150, ()),
-    "recall": (60, ()),
-    "long_context": (150, ()),
-    "samples": (120, ()),
-}
-"""The benchmarks in their order: the seconds each may take in ``final``, and its options there."""
+EMBEDDED = ("--backend", "embedded", "--ways", "auto", "--tasks", "needle,needles", "--count", "3")
+FINAL: tuple[tuple[str, int, tuple[str, ...]], ...] = (
+    ("direct", 60, ()),
+    ("start", 150, ()),
+    ("repl", 60, ()),
+    ("overhead", 480, ()),
+    ("batches", 150, ()),
+    ("prefill", 150, ()),
+    ("long_context", 240, (*EMBEDDED, "--fresh")),
+    ("long_context", 240, ("--fresh",)),
+    ("samples", 150, ()),
+    ("recall", 150, ()),
+    ("ingest", 300, ()),
+)
+"""What ``final`` runs, in order: the benchmark, the seconds it may take at most, its options."""
+NAMES = tuple(dict.fromkeys(name for name, _, _ in FINAL))
 
 
 def load(name: str) -> ModuleType:
@@ -63,8 +67,7 @@ def measure(name: str, options: Sequence[str]) -> int:
     if "--quick" in options:
         parser.set_defaults(**benchmark.QUICK)
     arguments = parser.parse_args(options)
-    said = [item for item in options if not item.startswith("--results")]
-    watch = report.Stopwatch(name, shlex.join(["python", "-m", "benchmarks", name, *said]))
+    watch = report.Stopwatch(name, shlex.join(["python", "-m", "benchmarks", name, *_what_counts(options)]))
     found = watch.report(benchmark.run(arguments))
     print(found.markdown(), flush=True)
     folder = arguments.results or (None if arguments.quick else report.RESULTS)
@@ -73,20 +76,43 @@ def measure(name: str, options: Sequence[str]) -> int:
     return 0
 
 
-def one_after_the_other(runs: dict[str, tuple[float | None, tuple[str, ...]]]) -> int:
-    """Each in a process of its own, so that none is measured with the memory and threads of another."""
+def _what_counts(options: Sequence[str]) -> list[str]:
+    """The options as they are told to others: without the folder of the results, and of a path its name."""
+    kept = list(options)
+    if "--results" in kept:
+        at = kept.index("--results")
+        del kept[at : at + 2]
+    return [Path(item).name if Path(item).is_absolute() else item for item in kept]
+
+
+def one_after_the_other(runs: Iterable[tuple[str, float | None, tuple[str, ...]]]) -> int:
+    """Each in a process of its own, so that none is measured with the memory and threads of another. How many failed."""
     failed = []
-    for name, (limit, options) in runs.items():
+    for name, limit, options in runs:
         print(f"\n## {name}\n", flush=True)
         command = [sys.executable, "-m", "benchmarks", name, *options]
-        try:
-            if subprocess.run(command, timeout=limit).returncode:
-                failed.append(name)
-        except subprocess.TimeoutExpired:
-            failed.append(f"{name} (ended after {limit} s)")
+        with subprocess.Popen(command) as child:
+            try:
+                if child.wait(limit):
+                    failed.append(name)
+            except subprocess.TimeoutExpired:
+                end_tree(child.pid)
+                failed.append(f"{name} (ended after {limit} s)")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return len(failed)
+
+
+def final(options: Sequence[str]) -> int:
+    """Everything as README.md shows it, then into README.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks final", description=final.__doc__)
+    parser.add_argument("--conversations", type=Path, help="the --file of recall")
+    file = parser.parse_args(options).conversations
+    of_recall = ("--file", str(file.resolve())) if file else ()
+    failed = one_after_the_other(
+        (name, limit, (*given, *of_recall) if name == "recall" else given) for name, limit, given in FINAL
+    )
+    return fill_readme() or failed
 
 
 def fill_readme() -> int:
@@ -99,19 +125,18 @@ def fill_readme() -> int:
 
 def main(words: Sequence[str]) -> int:
     name, options = (words[0], tuple(words[1:])) if words else ("", ())
-    if name in FINAL:
+    if name in NAMES:
         return measure(name, options)
     if name == "all":
-        return one_after_the_other(dict.fromkeys(FINAL, (None, options)))
+        return one_after_the_other((name, None, options) for name in NAMES)
     if name == "final":
-        failures = one_after_the_other(dict(FINAL))
-        return fill_readme() or failures
+        return final(options)
     if name == "readme":
         return fill_readme()
     if name == "peers":
         return peers.make()
     print(__doc__)
-    for name in FINAL:
+    for name in NAMES:
         print(f"{name:14} {(load(name).__doc__ or '').splitlines()[0]}")
     return 2
 

@@ -131,7 +131,7 @@ def _told(stream: IO[str]) -> dict[str, Any]:
 
 def _go_on(stream: IO[str]) -> None:
     with contextlib.suppress(BrokenPipeError):  # it is gone, which the next line shows
-        print(file=stream, flush=True)
+        os.write(stream.fileno(), b"\n")
 
 
 def _last_line(errors: IO[str]) -> str:
