@@ -162,6 +162,9 @@ class ReplSession:
         except (WorkerGone, ProtocolError, TimeoutError) as error:
             log.warning("the sandbox worker did not take the next message and is replaced: %s", error)
             await self._revive()
+        except asyncio.CancelledError:
+            self._worker.kill()  # it may hold the material of the message before
+            raise
 
     # ---- the worker ----
 
@@ -176,7 +179,12 @@ class ReplSession:
             await self._worker.ended()
             self._worker = None
         known = self._memory.names
-        restored = await self._start_with_variables()
+        try:
+            restored = await self._start_with_variables()
+        except asyncio.CancelledError:
+            if self._worker is not None:
+                self._worker.kill()  # it may be without the variables
+            raise
         lost = tuple(name for name in known if name not in restored)
         self._memory.forget_lines(lost)
         if lost or self._started:  # a first worker that has everything is nothing to speak of

@@ -95,6 +95,21 @@ async def test_the_next_message_waits_for_the_material_of_one_that_ran_no_cell()
         assert (await repl.run("context")).output == "'third'\n"
 
 
+async def test_a_message_that_was_stopped_before_it_was_handed_over_leaves_no_old_context(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = Gate(monkeypatch)
+    async with ReplSession("first") as repl:
+        stopped = asyncio.ensure_future(repl.prepare(query="", context="second"))
+        await asyncio.wait((stopped,), timeout=0.05)
+        stopped.cancel()
+        gate.open.set()
+        with pytest.raises(asyncio.CancelledError):
+            await stopped
+        await repl.prepare(query="", context="second")
+        assert "'second'" in (await repl.run("context")).output
+
+
 async def test_a_context_that_has_not_changed_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with ReplSession("the same text") as repl:
         await repl.run("1")
