@@ -71,7 +71,15 @@ def running(ollama: ScriptedOllama, tmp_path_factory: pytest.TempPathFactory) ->
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(120)
-    assert "Traceback" not in log.read_text(encoding="utf-8")
+    said = log.read_text(encoding="utf-8")
+    assert "Traceback" not in said
+    traces = [file.read_text(encoding="utf-8") for file in (folder / "traces").glob("*.jsonl")]
+    assert traces
+    for secret in (found[1], owner_key, anna_key, new["password"]):
+        assert said.count(secret) == (secret == found[1]), (
+            "the made-up password is announced once, nothing else ever"
+        )
+        assert not any(secret in trace for trace in traces)
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -182,6 +190,26 @@ def test_an_upload_belongs_to_the_one_who_made_it_and_markup_is_never_shown(runn
             theirs = owner.get(f"/gradio_api/file={path}")
             assert theirs.status_code == 404
             assert data not in theirs.content
+
+
+def test_no_event_of_the_page_is_an_endpoint_for_programs(running: Running) -> None:
+    with running.client(running.owner_key) as client:
+        described = client.get("/gradio_api/info").json()
+        assert (described["named_endpoints"], described["unnamed_endpoints"]) == ({}, {})
+
+
+def test_what_the_page_links_to_is_for_the_one_whose_it_is(running: Running) -> None:
+    with running.client(running.anna_key) as anna, running.client(running.owner_key) as owner:
+        said = owner.post("/chat", json={"message": "ECHO the heirloom"}).json()
+        links = [
+            f"/page/text/{said['message_id']}",
+            *(f"/page/conversations/{said['conversation_id']}.{ending}" for ending in ("md", "json")),
+            *(f"/page/traces/{said['message_id']}.{ending}" for ending in ("csv", "jsonl", "rlm.jsonl")),
+        ]
+        for link in links:
+            assert owner.get(link).status_code == 200, link
+            assert anna.get(link).status_code == 404, link
+        assert anna.get("/page/everything.zip").status_code == 403
 
 
 def join(client: httpx.Client, file: str, *, tab: str, key: str = "path") -> httpx.Response:

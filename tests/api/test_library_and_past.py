@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import httpx
+import pytest
+
+from memory_store import StoreError
+from tests.api.server import RunningApp
 
 HANDBOOK = "Guests may stay for three nights.\n\nThe garden gate is locked at ten in the evening.\n"
 
@@ -49,6 +56,34 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(client: httpx.Cli
         assert response.status_code == 422
         assert response.json()["detail"].endswith(".")
         assert "Traceback" not in response.text
+
+
+def test_what_lies_in_a_zip_container_is_never_written_anywhere(
+    app: RunningApp, client: httpx.Client
+) -> None:
+    before = {file for file in app.folder.parent.rglob("*") if "evil" in file.name}
+    page = "<html><body><p>A harmless chapter.</p></body></html>"
+    members = {
+        "mimetype": "application/epub+zip",
+        "../../evil.html": page,
+        "/evil.html": page,
+        "..\\evil.html": page,
+    }
+    for name in ("book.epub", "book.docx", "book.zip"):
+        container = io.BytesIO()
+        with zipfile.ZipFile(container, "w") as archive:
+            for member, text in members.items():
+                archive.writestr(member, text)
+        assert client.post("/documents", files={"file": (name, container.getvalue())}).status_code in (
+            201,
+            422,
+        )
+    with zipfile.ZipFile(app.folder / "slip.zip", "w") as archive:
+        archive.writestr("export.json", '{"program": "LocalRLM", "format": 1}')
+        archive.writestr("../evil.jsonl", "{}")
+    with pytest.raises(StoreError, match="nothing was imported"):
+        app.store.import_all(app.folder / "slip.zip")
+    assert {file for file in app.folder.parent.rglob("*") if "evil" in file.name} == before
 
 
 def test_an_upload_without_a_file_is_refused(client: httpx.Client) -> None:
