@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -14,7 +17,7 @@ from rlm_core.budget import Budget, CancelToken, Limits
 from rlm_core.calls import ModelCalls
 from rlm_core.context import Context, Material
 from rlm_core.question import Question
-from rlm_core.repl import CellResult
+from rlm_core.repl import CellResult, ReplError, session, starting
 from rlm_core.router import Router
 from rlm_core.run import Run
 from rlm_core.subcalls import SubCalls
@@ -54,7 +57,11 @@ async def cell(workspaces: Workspaces, conversation: str, code: str) -> CellResu
 
 def workers() -> int:
     """Worker processes that live now, the pool's spare one included."""
-    return sum("boot.py" in " ".join(child.cmdline()) for child in psutil.Process().children())
+    found = 0
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it ends just now
+            found += "boot.py" in " ".join(child.cmdline())
+    return found
 
 
 async def test_the_first_of_six_conversations_has_its_variables_back(workspaces: Workspaces) -> None:
@@ -149,3 +156,45 @@ async def test_the_spare_worker_starts_when_it_is_asked_for_and_once(workspaces:
     assert spare is not None
     workspaces.warm_up()
     assert workspaces._pool._spare is spare
+
+
+async def test_a_workspace_is_lent_out_before_its_material_is_there(
+    workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrives, made = threading.Event(), starting._load
+
+    def held_back(*arguments: Any) -> Iterator[bytes]:
+        arrives.wait(60)
+        yield from made(*arguments)
+
+    monkeypatch.setattr(starting, "_load", held_back)
+    async with workspaces.borrow(question("long"), no_calls()) as workspace:
+        first = asyncio.ensure_future(workspace.run("context", parent=None, seconds=30))
+        assert not (await asyncio.wait((first,), timeout=0.05))[0]
+        arrives.set()
+        assert (await first).output == "'long'\n"
+
+
+async def test_a_worker_that_does_not_start_fails_the_cell_and_the_next_one_tries_again(
+    workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_worker(*_: object) -> None:
+        raise ReplError("no worker today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "bring_up", no_worker)
+        async with workspaces.borrow(question(), no_calls(), conversation_id="c") as workspace:
+            with pytest.raises(ReplError, match="no worker today"):
+                await workspace.run("1", parent=None, seconds=30)
+        async with workspaces.borrow(question(), no_calls()):
+            pass  # a message that runs no code does not need it
+    assert (await cell(workspaces, "c", "2")).output == "2\n"
+
+
+async def test_a_message_that_runs_no_code_leaves_no_worker(workspaces: Workspaces) -> None:
+    before = workers()
+    async with workspaces.borrow(question(), no_calls()):
+        pass
+    async with asyncio.timeout(30):
+        while workers() > before + 1:  # the spare one; the other one is being ended
+            await asyncio.sleep(0.02)
