@@ -89,19 +89,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ask(options: argparse.Namespace, settings: Settings) -> int:
-    from rlm_core.terminal import Request, ask, piped_context
+    from rlm_core.engine import RLMEngine
+    from rlm_core.request import MessageRequest
+    from rlm_core.terminal import ask, piped_context
 
-    request = Request(
-        question=options.question,
-        files=tuple(options.file),
+    request = MessageRequest(
+        options.question,
+        documents=options.file,
         context=None if options.file else piped_context(sys.stdin),
         mode=options.mode,
         strategy=options.strategy,
         model=options.model,
-        as_json=options.json,
-        quiet=options.quiet,
     )
-    return ask(request, settings, options.data)
+    engine = RLMEngine(settings, data_dir=options.data)
+    return ask(request, engine, as_json=options.json, quiet=options.quiet)
 
 
 async def _mcp(settings: Settings, data_dir: Path | None, config: Path | None) -> int:

@@ -28,13 +28,14 @@ from rlm_core.parts import Assembly, Parts
 from rlm_core.paths import DEFAULT_DATA
 from rlm_core.probe import Capabilities
 from rlm_core.question import Question
-from rlm_core.recall import recall
+from rlm_core.recall import foresee, recall
 from rlm_core.record import Record
 from rlm_core.recursion import CannotCode
 from rlm_core.request import MessageRequest
 from rlm_core.results import Answer, Result, Route
 from rlm_core.run import Run, new_id
 from rlm_core.settings import Limits, Mode, Settings, StrategyName
+from rlm_core.tokens import base_estimate
 from rlm_core.trace import read_trace, trace_path, traces_dir
 from rlm_core.turns import Turn, accept
 
@@ -99,6 +100,8 @@ class RLMEngine:
     async def begin(self, request: MessageRequest) -> Turn:
         """The first half of :meth:`process_message`: accept a question. One that is to be stored is committed, with an
         empty answer, when this returns. Raises MaterialError for material that is not there."""
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, foresee, request, self.settings, lambda: self.store)  # beside the commit
         return await asyncio.to_thread(accept, request, lambda: self.store)
 
     async def answer(
@@ -112,8 +115,7 @@ class RLMEngine:
         record = Record(turn, self.data_dir, self.store if turn.request.stored else None)
         async with self._assembly.in_use() as assembly:
             question = Question(turn.request.message, Context(turn.materials), tuple(turn.request.history))
-            answer = self._answer(run, assembly, turn, question)
-            work = asyncio.create_task(conclude(run, question, answer))
+            work = asyncio.create_task(conclude(run, question, self._answer(run, assembly, turn, question)))
             try:
                 while not record.complete:
                     for event in await record.keep(run.events):
@@ -212,7 +214,11 @@ class RLMEngine:
 
                 memory = self.settings.memory
                 self._store = MemoryStore(
-                    self.data_dir, embedder=memory.embedder, chroma_url=memory.chroma_url, resume=False
+                    self.data_dir,
+                    embedder=memory.embedder,
+                    chroma_url=memory.chroma_url,
+                    resume=False,
+                    reader_tokens=base_estimate,
                 )
             return self._store
 
@@ -249,9 +255,10 @@ class RLMEngine:
     async def apply(self, settings: Settings, *, choose_again: bool = False) -> None:
         """Take over new settings; the next message uses them. Running ones finish with the old. ``choose_again`` looks
         anew which backend answers, because something outside has changed."""
-        embedder = self.settings.memory.embedder
+        old, embedder = self._assembly, self.settings.memory.embedder
         self.settings = settings
-        self._assembly = await self._assembly.replaced(settings, choose_again=choose_again)
+        self._assembly = old.successor(settings, choose_again=choose_again)
+        await old.retire(self._assembly)
         if self._store is not None and settings.memory.embedder != embedder:
             await asyncio.to_thread(self._store.use_embedder, settings.memory.embedder)
 

@@ -124,21 +124,24 @@ class Assembly:
         """The backend, and why it is this one."""
         return await self._backend.thing.choice()
 
-    async def replaced(self, settings: Settings, *, choose_again: bool = False) -> Assembly:
-        """The assembly for new settings, which takes the place of this one. ``choose_again`` looks anew for a backend,
-        even if the settings ask for the same."""
+    def successor(self, settings: Settings, *, choose_again: bool = False) -> Assembly:
+        """The assembly for new settings. Put it in the place of this one, then :meth:`retire` this. ``choose_again`` looks
+        anew for a backend, even if the settings ask for the same."""
         fresh = Assembly(settings, self._data_dir, self._store)
         fresh._estimator = self._estimator
-        given = self._backend.thing.given is not None
-        if given or (not choose_again and _backend_fields(settings) == _backend_fields(self._settings)):
+        same_backend = not choose_again and _backend_fields(settings) == _backend_fields(self._settings)
+        if same_backend or self._backend.thing.given is not None:
             fresh._backend = self._backend
-        else:
-            await self._backend.give_up()
         if settings.repl == self._settings.repl:
             fresh._workspaces = self._workspaces
-        else:
-            await self._workspaces.give_up()
         return fresh
+
+    async def retire(self, successor: Assembly) -> None:
+        """Give up what the successor did not take over."""
+        if successor._backend is not self._backend:
+            await self._backend.give_up()
+        if successor._workspaces is not self._workspaces:
+            await self._workspaces.give_up()
 
     async def forget_workspace(self, conversation_id: str) -> None:
         """Close the REPL of a conversation."""

@@ -10,7 +10,6 @@ import asyncio
 import json
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -36,37 +35,22 @@ from rlm_core.events import (
     TurnStartedEvent,
     WarningEvent,
 )
-from rlm_core.settings import Mode, Settings, StrategyName
+from rlm_core.request import MessageRequest
 
 WHOLE, NO_ANSWER, WRONG_ARGUMENTS, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
 _LINES_OF_CODE = 6
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for. ``context`` is what came in through standard input."""
-
-    question: str
-    files: tuple[Path, ...] = ()
-    context: str | None = None
-    mode: Mode = "auto"
-    strategy: StrategyName | None = None
-    model: str | None = None
-    as_json: bool = False
-    quiet: bool = False
-
-
-def ask(request: Request, settings: Settings, data_dir: Path | None) -> int:
-    """Answer and print; returns the exit code."""
-    for file in request.files:
-        if not file.is_file():
+def ask(request: MessageRequest, engine: RLMEngine, *, as_json: bool = False, quiet: bool = False) -> int:
+    """Answer, print and close the engine; returns the exit code."""
+    for file in request.documents or ():
+        if isinstance(file, Path) and not file.is_file():
             print(f"There is no file '{file}'.", file=sys.stderr)
             return WRONG_ARGUMENTS
-    return asyncio.run(_ask(request, settings, data_dir))
+    return asyncio.run(_ask(request, engine, as_json, quiet))
 
 
-async def _ask(request: Request, settings: Settings, data_dir: Path | None) -> int:
-    engine = RLMEngine(settings, data_dir=data_dir)
+async def _ask(request: MessageRequest, engine: RLMEngine, as_json: bool, quiet: bool) -> int:
     cancel = CancelToken()
     loop = asyncio.get_running_loop()
 
@@ -74,20 +58,13 @@ async def _ask(request: Request, settings: Settings, data_dir: Path | None) -> i
         loop.call_soon_threadsafe(cancel.cancel)
 
     before = signal.signal(signal.SIGINT, stop)
-    steps = Steps(quiet=request.quiet)
-    streamed = Streamed(sys.stdout) if sys.stdout.isatty() and not request.as_json else None
+    steps = Steps(quiet=quiet)
+    streamed = Streamed(sys.stdout) if sys.stdout.isatty() and not as_json else None
     events: list[Event] = []
     try:
         with steps:
-            async for event in engine.process_message(
-                request.question,
-                documents=list(request.files),
-                context=request.context,
-                mode=request.mode,
-                strategy=request.strategy,
-                model=request.model,
-                cancel=cancel,
-            ):
+            turn = await engine.begin(request)
+            async for event in engine.answer(turn, cancel=cancel):
                 events.append(event)
                 steps.show(event)
                 if streamed is not None and isinstance(event, TokenEvent):
@@ -100,7 +77,7 @@ async def _ask(request: Request, settings: Settings, data_dir: Path | None) -> i
         signal.signal(signal.SIGINT, before)
         await engine.close()
     outcome = Outcome.of(events)
-    _print(request, outcome, events[-1].message_id, streamed)
+    _print(outcome, turn.answer_id, streamed, as_json, quiet)
     if cancel.cancelled:
         return INTERRUPTED
     if outcome.nothing_but_an_error or (outcome.partial and not outcome.text.strip()):
@@ -108,8 +85,8 @@ async def _ask(request: Request, settings: Settings, data_dir: Path | None) -> i
     return PARTIAL if outcome.partial else WHOLE
 
 
-def _print(request: Request, outcome: Outcome, trace_id: str, streamed: Streamed | None) -> None:
-    if request.as_json:
+def _print(outcome: Outcome, trace_id: str, streamed: Streamed | None, as_json: bool, quiet: bool) -> None:
+    if as_json:
         json.dump({**outcome.as_json(), "trace_id": trace_id}, sys.stdout, ensure_ascii=False)
         sys.stdout.write("\n")
     elif streamed is not None:
@@ -117,7 +94,7 @@ def _print(request: Request, outcome: Outcome, trace_id: str, streamed: Streamed
     elif outcome.text:
         print(outcome.text)
     sys.stdout.flush()
-    if not request.quiet:
+    if not quiet:
         for citation in outcome.citations:
             place = f", {citation.place}" if citation.place else ""
             print(f"[{citation.number}] {citation.document}{place}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -58,6 +59,31 @@ async def test_an_idle_server_is_left_at_once(tmp_path: Path, closed: list[str])
         await stage.ask(mode="direct")
         await stage.engine.apply(stage.engine.settings.changed({"base_url": "http://127.0.0.1:9"}))
         assert closed == [stage.server.url]
+
+
+async def test_a_message_that_comes_while_the_old_server_is_left_goes_to_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving, left = asyncio.Event(), asyncio.Event()
+    close = OllamaBackend.close
+
+    async def slowly(backend: OllamaBackend) -> None:
+        leaving.set()
+        await left.wait()
+        await close(backend)
+
+    with ScriptedOllama(Actor(direct="From the new one.")) as other:
+        async with Stage(Actor(), tmp_path) as stage:
+            await stage.ask(mode="direct")
+            monkeypatch.setattr(OllamaBackend, "close", slowly)
+            settings = stage.engine.settings.changed({"base_url": other.url})
+            applying = asyncio.create_task(stage.engine.apply(settings))
+            await leaving.wait()
+            outcome = await stage.ask(mode="direct")
+            stage.spent -= 1  # made by the other server
+            left.set()
+            await applying
+    assert outcome.answer == "From the new one."
 
 
 async def test_other_settings_keep_the_server_and_the_variables(tmp_path: Path, closed: list[str]) -> None:
