@@ -32,6 +32,7 @@ _SAMPLES, _SAMPLE_DEPTH = (
     5,
     20,
 )  # vectors looked up at start to see whether the index works, and how many hits each
+_ASKED = 16  # questions whose vectors are kept: one question is searched for in several places
 _RETRY = 30.0  # seconds before a model that failed is tried again, when there is new work
 _PATIENCE = 2.0  # seconds that closing waits for vectors in the making, which are kept then
 
@@ -49,6 +50,7 @@ class Indexer:
         self._db, self._embedder = database, embedder
         self._index = ChromaIndex(folder, embedder.name if embedder else "", chroma_url)
         self._turns = Turns()
+        self._asked: dict[str, Vectors] = {}
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         self._work = False
@@ -133,20 +135,39 @@ class Indexer:
         if not self._model_ready:
             self.wake()
             return []
-        if not question.strip():
+        vector = self._vector_of(question)
+        if vector is None:
             return []
         assert self._embedder is not None
-        try:
-            with self._turns.take(question=True):
-                vector = self._embedder.embed([question])[0]
-        except EmbedderError as error:
-            log.warning("%s", error)
-            return []
         if not scope.narrow or size_up_to(self._db, kind, scope, _EXACT + 1) > _EXACT:
             found = self._ask_index(kind, vector, scope, count)
             if found is not None:
                 return found
         return compare_all(self._db, kind, scope, self._embedder.name, vector, count)
+
+    def expect(self, question: str) -> None:
+        """This will soon be asked: make its vector meanwhile. Takes as long as that takes."""
+        if self._model_ready:
+            self._vector_of(question)
+
+    def _vector_of(self, question: str) -> Vectors | None:
+        """None when it cannot be made."""
+        assert self._embedder is not None
+        if not question.strip():
+            return None
+        known = self._asked.get(question)
+        if known is not None:
+            return known
+        try:
+            with self._turns.take(question=True):
+                if question not in self._asked:  # somebody else may have asked the same meanwhile
+                    self._asked[question] = self._embedder.embed([question])[0]
+                    while len(self._asked) > _ASKED:
+                        del self._asked[next(iter(self._asked))]
+                return self._asked[question]
+        except EmbedderError as error:
+            log.warning("%s", error)
+            return None
 
     def _ask_index(self, kind: Kind, vector: Vectors, scope: Scope, count: int) -> list[int] | None:
         if not self._index_ready:

@@ -265,6 +265,12 @@ class MemoryStore:
         nearest = self._indexer.nearest
         return recall(self._db, lambda *ask: nearest(MESSAGES, *ask), query, k, scope, neighbours, rankings)
 
+    def expect(self, query: str) -> None:
+        """A recall or a search with these very words comes soon: do now what does not depend on what is stored.
+
+        Takes as long as embedding one text; call it in a thread, beside other work."""
+        self._indexer.expect(query)
+
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything is embedded (or cannot be: see `status`). `timeout` in seconds raises TimeoutError."""
         self._indexer.flush(timeout)

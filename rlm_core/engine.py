@@ -100,8 +100,8 @@ class RLMEngine:
     async def begin(self, request: MessageRequest) -> Turn:
         """The first half of :meth:`process_message`: accept a question. One that is to be stored is committed, with an
         empty answer, when this returns. Raises MaterialError for material that is not there."""
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, foresee, request, self.settings, lambda: self.store)  # beside the commit
+        if self._store is not None:  # beside the commit, and nobody waits for it
+            asyncio.get_running_loop().run_in_executor(None, foresee, request, self.settings, self._store)
         return await asyncio.to_thread(accept, request, lambda: self.store)
 
     async def answer(

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from rlm_core.backends.base import ChatMessage
 from rlm_core.events import PhaseEvent, RecalledMemory, RecallEvent
 from rlm_core.question import Question, shorten
+from rlm_core.request import MessageRequest
 from rlm_core.run import Run
+from rlm_core.settings import Settings
 from rlm_core.turns import Turn
 
 if TYPE_CHECKING:
@@ -25,26 +27,41 @@ _GREETING = re.compile(r"\W*(?:\w+\W*){1,2}")
 """One or two words: nothing to remember by."""
 
 
+def foresee(request: MessageRequest, settings: Settings, store: MemoryStore) -> None:
+    """What :func:`recall` will need and can be had before the question is stored. Blocks."""
+    if _worth_recalling(request, settings):
+        store.expect(request.message)
+
+
 async def recall(run: Run, turn: Turn, question: Question, store: MemoryStore) -> Question:
     """The question with the last messages of its conversation, and the messages of all the user's conversations that
     have to do with it (DESIGN.md 4.8 ``memory``)."""
-    request = turn.request
-    assert request.conversation_id is not None
     run.emit(PhaseEvent, text="remembering")
-    memory = run.settings.memory
-    said = await asyncio.to_thread(store.messages, request.conversation_id)
-    before = [m for m in said if m.id not in (turn.question_id, turn.answer_id) and m.text.strip()]
-    working = before[max(0, len(before) - memory.working_messages) :]
-    question = replace(question, history=_as_chat(working))
-    if not memory.recall or _GREETING.fullmatch(request.message):
-        return question
-    in_prompt = {turn.question_id, turn.answer_id, *(message.id for message in working)}
-    hits = await asyncio.to_thread(
-        lambda: store.recall(request.message, memory.recall, user=request.user, exclude=in_prompt)
-    )
+    working, hits = await asyncio.to_thread(_look_back, turn, run.settings, store)
     if hits:
         run.emit(RecallEvent, memories=tuple(_remembered(hit) for hit in hits))
-    return replace(question, memories=_lines(hits))
+    return replace(question, history=_as_chat(working), memories=_lines(hits))
+
+
+def _look_back(
+    turn: Turn, settings: Settings, store: MemoryStore
+) -> tuple[Sequence[Message], Sequence[Recall]]:
+    """The last messages of the conversation, and what else has to do with the question."""
+    request = turn.request
+    assert request.conversation_id is not None
+    asking = (turn.question_id, turn.answer_id)
+    said = [m for m in store.messages(request.conversation_id) if m.id not in asking and m.text.strip()]
+    working = said[max(0, len(said) - settings.memory.working_messages) :]
+    if not _worth_recalling(request, settings):
+        return working, ()
+    in_prompt = {*asking, *(message.id for message in working)}
+    return working, store.recall(
+        request.message, settings.memory.recall, user=request.user, exclude=in_prompt
+    )
+
+
+def _worth_recalling(request: MessageRequest, settings: Settings) -> bool:
+    return request.stored and settings.memory.recall > 0 and not _GREETING.fullmatch(request.message)
 
 
 def _as_chat(messages: Sequence[Message]) -> tuple[ChatMessage, ...]:

@@ -181,7 +181,8 @@ class _Line:
 
 async def start(house: House, wish: ChatRequest, user: str) -> Job:
     """Begin to answer. Raises NotHere, ConversationBusy, MaterialError."""
-    await asyncio.to_thread(house.may_answer_in, wish.conversation_id, wish.documents, user)
+    if wish.conversation_id is not None or wish.documents:
+        await asyncio.to_thread(house.may_answer_in, wish.conversation_id, wish.documents, user)
     request = MessageRequest(
         wish.message,
         conversation_id=wish.conversation_id or new_id(),
