@@ -240,6 +240,14 @@ PLAN_REPAIR = """That plan cannot be carried out: {problem}
 
 Reply with the corrected plan as JSON only."""
 
+CODE_RETRY = """This Python code failed in a REPL that holds `context` (str), `search(text, k)`, `chunks(size, overlap)`:
+
+{code}
+
+{error}
+
+Reply with the corrected code only, in one ```python block."""
+
 TASK_RETRY = """{prompt}
 
 (A first try failed: {error})"""
