@@ -18,6 +18,7 @@ from rlm_core.security.network import home_addresses, host_names, is_loopback
 from rlm_core.security.passwords import made_up_password
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+_OF_A_PROXY = ("x-forwarded-for", "forwarded", "x-real-ip")
 _LOOK_AGAIN_SECONDS = 5.0
 
 
@@ -118,13 +119,16 @@ class Access:
 
     def lets_in_without_log_in(self, scope: Scope) -> bool:
         """Whether whoever sent this request is the owner without saying so: a connection from this computer to itself,
-        under its own name."""
+        under its own name, and not passed on by a proxy for somebody else."""
         if not (_is_here(scope.get("client")) and _is_here(scope.get("server"))):
             return False
         if self.accounts is None:
             return True
-        name = host_name(Headers(scope=scope).get("host", ""))
-        return not self.password_here and (name in LOOPBACK_HOSTS or name in self.extra_hosts)
+        headers = Headers(scope=scope)
+        if self.password_here or any(name in headers for name in _OF_A_PROXY):
+            return False
+        name = host_name(headers.get("host", ""))
+        return name in LOOPBACK_HOSTS or name in self.extra_hosts
 
     def is_owner(self, user: str) -> bool:
         """Whether this is the person the installation belongs to."""

@@ -12,7 +12,7 @@ _SIOCGIFADDR = 0x8915
 
 def home_addresses() -> list[str]:
     """IPv4 addresses of this computer that others can reach, the one of the default route first."""
-    found = [*_default_route(), *_interfaces(), *_of_host_name()]
+    found = [*_default_route(), *_interfaces()]
     return [address for address in dict.fromkeys(found) if _reachable_by_others(address)]
 
 
@@ -47,13 +47,6 @@ def _default_route() -> list[str]:
         return [str(probe.getsockname()[0])]
 
 
-def _of_host_name() -> list[str]:
-    try:
-        return [str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
-    except OSError:
-        return []
-
-
 if sys.platform == "linux":
     import fcntl
 
@@ -72,4 +65,9 @@ if sys.platform == "linux":
 else:
 
     def _interfaces() -> list[str]:
-        return []
+        """Windows and macOS know the addresses of their own name without asking anybody."""
+        try:
+            found = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        except OSError:
+            return []
+        return [str(entry[4][0]) for entry in found]

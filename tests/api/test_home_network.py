@@ -84,6 +84,10 @@ async def test_with_the_switch_only_this_computer_under_its_own_name_needs_no_lo
         "a tunnel to this computer's own address"
     )
     assert await admitted(access, request(client=("::ffff:192.168.7.20", 5))) == 401
+    for name in (b"x-forwarded-for", b"forwarded", b"x-real-ip"):
+        passed_on = request()
+        passed_on["headers"].append((name, b"192.168.7.20"))
+        assert await admitted(access, passed_on) == 401
 
 
 async def test_with_lan_this_computer_logs_in_too(tmp_path: Path) -> None:

@@ -69,20 +69,26 @@ def part_of(visitor: Visitor, name: str) -> Locator:
 
 
 def code(visitor: Visitor, name: str) -> str:
-    """What a phone's camera reads from the code of this person."""
+    """What a phone's camera reads from a new code of this person."""
+    picture = visitor.page.locator("#lan .qr")
+    before = picture.inner_html() if picture.count() else ""
     part_of(visitor, name).get_by_text("Code for a phone").click()
-    picture = visitor.page.get_by_role("img", name=re.compile(f"logs (you|{name}) in"))
     expect(picture).to_be_visible()
+    redrawn = "before => document.querySelector('#lan .qr')?.innerHTML !== before"
+    visitor.page.wait_for_function(redrawn, arg=before)
+    expect(picture).to_have_attribute("aria-label", re.compile(f"logs (you|{name}) in"))
     found = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture.screenshot())))
     return str(found[0].text)
 
 
 def new_password(visitor: Visitor, name: str) -> str:
+    said = visitor.page.locator("#lan .notice", has_text=f"The password of {name} is").locator("code")
+    before = said.inner_text() if said.count() else ""
     visitor.page.once("dialog", lambda dialog: dialog.accept())
     part_of(visitor, name).get_by_text("New password").click()
-    said = visitor.page.locator("#lan .notice", has_text=f"The password of {name} is")
     expect(said).to_be_visible()
-    return said.locator("code").inner_text()
+    expect(said).not_to_have_text(before)
+    return said.inner_text()
 
 
 def log_in(page: Page, name: str, password: str) -> None:
