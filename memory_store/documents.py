@@ -37,10 +37,17 @@ _DOCUMENT = """
 class Shelf:
     """The part of the store that keeps documents."""
 
-    def __init__(self, database: Database, count_tokens: CountTokens) -> None:
-        """`count_tokens` counts the embedder's tokens of each text; it decides how large passages are."""
+    def __init__(
+        self,
+        database: Database,
+        count_tokens: CountTokens,
+        reader_tokens: Callable[[str], int] | None = None,
+    ) -> None:
+        """`count_tokens` counts the embedder's tokens of each text; it decides how large passages are.
+        `reader_tokens` makes the figure that is told of a document; None: its embedder's tokens."""
         self._db = database
         self._count_tokens = count_tokens
+        self._reader_tokens = reader_tokens
 
     def add(self, name: str, data: bytes | Path, user: str, progress: Progress | None) -> Document:
         """Read, cut and store one file; committed when it returns. The same bytes again return the first document.
@@ -82,7 +89,7 @@ class Shelf:
 
     def insert(self, sql: sqlite3.Connection, about: Mapping[str, object], loaded: Loaded) -> None:
         """Store a document that was read before. `about`: id, user, name, size, sha256, created_at."""
-        ratio = characters_per_token(loaded.text, self._count_tokens)
+        ratio, estimate = characters_per_token(loaded.text, self._count_tokens), self._reader_tokens
         document = sql.execute(
             """INSERT INTO documents(id, user, name, kind, size, sha256, created_at, characters, tokens, sections)
                VALUES (:id, :user, :name, :kind, :size, :sha256, :created_at, :characters, :tokens, :sections)""",
@@ -90,7 +97,7 @@ class Shelf:
                 **about,
                 "kind": loaded.kind,
                 "characters": len(loaded.text),
-                "tokens": int(len(loaded.text) / ratio) + 1,
+                "tokens": estimate(loaded.text) if estimate else int(len(loaded.text) / ratio) + 1,
                 "sections": json.dumps([list(asdict(section).values()) for section in loaded.sections]),
             },
         ).lastrowid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from memory_store import transfer
@@ -58,8 +58,10 @@ class MemoryStore:
         embedder: Embedder | str | None = "minilm",
         chroma_url: str | None = None,
         resume: bool = True,
+        reader_tokens: Callable[[str], int] | None = None,
     ) -> None:
         """Open or create the folder. `embedder`: see `embedding.choose`. `chroma_url`: a Chroma server for the vectors.
+        `reader_tokens` says how long a document is for whoever reads it; without it, the embedder's tokens are told.
         `resume` False: what the last process left to embed waits for `resume`, or for the first addition or question.
 
         Raises StoreLocked when another process has the folder open, StoreError when it cannot be used.
@@ -70,6 +72,7 @@ class MemoryStore:
         except OSError as error:
             raise StoreError(f"The data folder {self.data_dir} cannot be made ({error.strerror}).") from error
         self._embedder, self._chroma_url = choose(embedder), chroma_url
+        self._reader_tokens = reader_tokens
         self._lock = FolderLock(self.data_dir)
         try:
             self._db = Database(self.data_dir / "memory.sqlite3")
@@ -101,7 +104,8 @@ class MemoryStore:
             self._indexer.wake()
 
     def _new_shelf(self) -> Shelf:
-        return Shelf(self._db, self._embedder.count_tokens if self._embedder else estimate_tokens)
+        count = self._embedder.count_tokens if self._embedder else estimate_tokens
+        return Shelf(self._db, count, self._reader_tokens)
 
     def _new_indexer(self) -> Indexer:
         return Indexer(self._db, self._embedder, self.data_dir / "index", self._chroma_url)

@@ -1,14 +1,12 @@
-"""A user's documents as the page shows them: with the engine's own estimate of their tokens, and where they are used."""
+"""A user's documents as the page shows them, and where they are used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from memory_store.records import Document
 from rlm_core.engine import RLMEngine
-from rlm_core.tokens import base_estimate
 from ui.marks import Marks
 from ui.tab import NotYours
 
@@ -19,29 +17,28 @@ Progress = Callable[[str, float], None]
 
 
 class Books:
-    """The documents of one engine. What the page counts of a document is what the engine counts when it is asked about."""
+    """The documents of one engine."""
 
     def __init__(self, engine: RLMEngine) -> None:
         self.engine = engine
         self.uploads = Path(engine.data_dir).resolve() / UPLOADS
         self.marks = Marks(Path(engine.data_dir) / "page.json")
-        self._tokens: dict[str, int] = {}
 
     def all(self, user: str) -> list[Document]:
         """Newest first."""
-        return [self.measured(item) for item in self.engine.store.documents(user=user)]
+        return list(self.engine.store.documents(user=user))
 
     def get(self, document_id: str, user: str) -> Document:
         """Raises :class:`NotYours`."""
         known = self.engine.store.document(document_id)
         if known is None or known.user != user:
             raise NotYours("This document is no longer there.")
-        return self.measured(known)
+        return known
 
     def those(self, ids: Sequence[str], user: str) -> list[Document]:
         """Those of the ids that are still there and this user's."""
         found = (self.engine.store.document(item) for item in ids)
-        return [self.measured(item) for item in found if item is not None and item.user == user]
+        return [item for item in found if item is not None and item.user == user]
 
     def everywhere(self, user: str) -> tuple[str, ...]:
         """The ids of the documents that each chat of this user begins with."""
@@ -51,11 +48,4 @@ class Books:
         """Store a file; the second value says whether it is new. Raises StoreError with a sentence."""
         before = {item.id for item in self.engine.store.documents(user=user)}
         document = self.engine.store.add_document(path.name, path, user=user, progress=progress)
-        return self.measured(document), document.id not in before
-
-    def measured(self, document: Document) -> Document:
-        """The same with the tokens that the engine reckons with. (The store counts those of its embedding model.)"""
-        known = self._tokens.get(document.id)
-        if known is None:
-            known = self._tokens[document.id] = base_estimate(document.text)
-        return replace(document, tokens_estimate=known)
+        return document, document.id not in before

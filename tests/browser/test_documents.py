@@ -52,7 +52,9 @@ def test_a_document_used_in_all_chats_is_there_in_a_new_conversation_until_it_is
     expect(attached).not_to_contain_text("diary.md")
 
 
-def test_upload_meter_and_route_name_the_same_number_of_tokens(visitor: Visitor, ledger: Path) -> None:
+def test_upload_meter_route_and_the_http_interface_name_the_same_number_of_tokens(
+    app: App, visitor: Visitor, ledger: Path
+) -> None:
     visitor.attach(ledger)
     meter = visitor.page.locator("#meter").inner_text()
     counted = re.search(r"documents ([\d,]+)", meter)
@@ -65,6 +67,7 @@ def test_upload_meter_and_route_name_the_same_number_of_tokens(visitor: Visitor,
     assert abs(a - b) <= 0.001 * b, (meter, route)
     visitor.go("Upload")
     expect(visitor.page.locator("#shelf tr", has_text="ledger.txt")).to_contain_text(counted.group(1))
+    assert f'"tokens_estimate":{a},' in names(app)
 
 
 def test_an_incognito_conversation_and_its_documents_are_gone_once_it_is_left(
