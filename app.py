@@ -44,6 +44,7 @@ from ui import network
 from ui.archive import Archive, TraceView
 from ui.control import Control
 from ui.desk import Desk
+from ui.documents_view import KINDS
 from ui.home import NOTHING_NEW, News
 from ui.html import block, notice
 from ui.library import Library
@@ -51,7 +52,7 @@ from ui.meter import MODES
 from ui.places import Click
 from ui.routes import page_routes
 from ui.serve import run
-from ui.settings_form import FIELDS, FORM, value_of
+from ui.settings_form import FIELDS, FORM, saved, value_of
 from ui.tab import PROBLEMS, Tab, View
 
 HERE = Path(__file__).resolve().parent
@@ -196,6 +197,7 @@ class Page:
         )
         with gr.Row(elem_id="upload-tools"):
             self.folder = gr.UploadButton("Add a folder", file_count="directory", size="sm", elem_id="folder")
+            html(f'<span class="quiet">{KINDS}</span>')
         self.progress = html(elem_id="uploads")
         self.find = gr.Textbox(
             label="Search in all documents",
@@ -243,9 +245,15 @@ class Page:
             self.refresh = gr.Button("Look again", size="sm")
         self.models = html(elem_id="models")
         with gr.Row(elem_id="pull"):
-            self.pull_name = gr.Textbox(label="Download a model", placeholder="qwen3:8b", scale=3)
-            self.pull = gr.Button("Download", scale=1)
-            self.pull_stop = gr.Button("Cancel", scale=1, visible=False)
+            self.pull_name = gr.Textbox(
+                label="Model to download",
+                show_label=False,
+                container=False,
+                placeholder="Download a model: its name, such as qwen3:8b",
+                scale=3,
+            )
+            self.pull = gr.Button("Download", scale=0)
+            self.pull_stop = gr.Button("Cancel", scale=0, visible=False)
         self.pull_progress = html(elem_id="pull-progress")
         self.gpu = html(elem_id="gpu")
         self.fields = {}
@@ -503,7 +511,7 @@ class Page:
                     refusal = await control.save(self.tab(request), name, value)
                 except PROBLEMS as error:
                     refusal = str(error)
-                said = "" if refusal else block(notice(f"{FIELDS[name].label}: saved.", "good"))
+                said = "" if refusal else saved(FIELDS[name].label)
                 style = ["refused"] if refusal else []
                 return gr.update(info=refusal or control.help(name), elem_classes=style), said
 

@@ -14,6 +14,8 @@ STATUS = {
     "searchable": ("searchable", "Found by its words; search by meaning follows in the background."),
     "embedded": ("embedded", "Found by its words and by its meaning."),
 }
+KINDS = "PDF, Word, PowerPoint, Excel, EPUB, e-mail, web pages, tables (CSV), Markdown, code and any other text; up to 500 MB a file."
+"""What can be uploaded, as the Upload tab says it."""
 PREVIEW = 60_000
 """Characters of extracted text shown at once."""
 

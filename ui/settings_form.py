@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from rlm_core.errors import SettingsError
 from rlm_core.settings import Settings
+from ui.html import block, esc
 
 Kind = Literal["choice", "number", "slider", "switch", "text", "secret", "model"]
 
@@ -158,3 +160,10 @@ def change(settings: Settings, name: str, value: Any) -> Settings:
 def problem(error: SettingsError) -> str:
     """The sentence at the field."""
     return f"Not saved: {error.problem}"
+
+
+def saved(label: str) -> str:
+    """Shown for some seconds when a setting was saved. (The moment makes it appear again at the same field.)"""
+    return block(
+        f'<div class="notice good at-{time.monotonic_ns()}" role="status">{esc(label)}: saved.</div>'
+    )
