@@ -39,8 +39,8 @@ def select_parts(
     """At most ``most`` of the parts into which the whole context is cut. ``known`` is what was looked up before."""
     digest = asks_for_summary(question)
     wanted, coverage = dict(parts), f"all {len(parts)} parts of the material"
-    if len(parts) == 1:
-        coverage = "all of the material"
+    if len(parts) < 2:
+        coverage = "all of the material" if parts else "nothing, for there is no text"
     phrases = [] if digest else _quoted(question, context)
     if phrases:
         wanted = {number: piece for number, piece in parts.items() if any(_holds(piece, p) for p in phrases)}

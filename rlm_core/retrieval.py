@@ -8,7 +8,7 @@ An answer that needs something else first (the person who ...) is looked up in f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -46,40 +46,6 @@ LIST_TOKENS = 1_024
 SMALLEST_PART_CHARS = 400
 
 
-@dataclass
-class _Findings:
-    """What reading has brought so far. Passages are numbered across all searches."""
-
-    passages: dict[int, Piece] = field(default_factory=dict)
-    texts: list[str] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
-    read: list[str] = field(default_factory=list)
-    read_all: bool = False
-    ended_by: str | None = None
-
-    def add(self, pieces: Sequence[Piece]) -> dict[int, Piece]:
-        """Number those pieces that are new."""
-        known = {(piece.start, piece.end) for piece in self.passages.values()}
-        fresh = [piece for piece in pieces if (piece.start, piece.end) not in known]
-        numbered = dict(enumerate(fresh, start=len(self.passages) + 1))
-        self.passages.update(numbered)
-        return numbered
-
-    @property
-    def coverage(self) -> str:
-        """Which passages were read, in words."""
-        return " and ".join(self.read)
-
-    @property
-    def notes(self) -> Notes:
-        return Notes(tuple(self.texts), tuple(self.items), self.passages, self.coverage or "nothing")
-
-    def marked(self, answer: Answer) -> Answer:
-        """The answer with what was read for it, as partial when reading ended before its end."""
-        answer = replace(answer, coverage=self.coverage)
-        return answer if self.ended_by is None else replace(answer, partial=True, reason=self.ended_by)
-
-
 class PassageReader:
     """Answers from passages. ``store`` gives the hybrid search over stored documents, if there is a store."""
 
@@ -89,180 +55,235 @@ class PassageReader:
         self._calls = calls
         self._synthesizer = synthesizer
         self._store = store
-        self._reader = MapReader(calls)
         self._small = SmallReader(calls, synthesizer, partial(self.search, k=PASSAGES_FOUND))
 
     async def answer(self, run: Run, question: Question, *, parent: str | None = None) -> Answer:
         """Answer ``question`` from its context. Raises what the calls raise; what was found until then is ``run.draft``."""
+        reading = _Reading(self._calls, self._synthesizer, self.search, run, question, parent)
         everything = asks_for_everything(question.text)
         size = await parameters(self._calls, run)
         if size < SMALL:
             answer = await self._small.answer(
                 run, question, tiny=size < TINY, everything=everything, parent=parent
             )
-            return answer or await self._all_or_nothing(run, question, parent)
-        found = _Findings()
-        try:
-            answer = None
-            if everything:
-                known = await self._looked_up_first(run, question, parent)
-                await self._read_all(run, question, found, known, parent)
-            else:
-                answer = await self._from_best(run, question, found, parent)
-            if answer is None:
-                answer = await self._with_further_searches(run, question, found, parent)
-        except BudgetExhausted as error:
-            answer = None
-            found.ended_by = found.ended_by or str(error)
-        if answer is None:
-            answer = await self._synthesizer.from_notes(run, question, found.notes, parent=parent)
-        return found.marked(answer)
-
-    async def _all_or_nothing(self, run: Run, question: Question, parent: str | None) -> Answer:
-        """One pass over everything, without asking back."""
-        found = _Findings()
-        await self._read_all(run, question, found, "", parent)
-        return found.marked(await self._synthesizer.from_notes(run, question, found.notes, parent=parent))
+            return answer or await reading.in_one_go()
+        return await (reading.of_everything() if everything else reading.of_the_best())
 
     async def search(self, context: Context, query: str, k: int) -> list[Piece]:
         """The ``k`` best passages of the context, best first."""
         return await search_both(context, query, k, self._store())
 
+
+@dataclass
+class _Reading:
+    """One question being read about, and what that has brought so far. Passages are numbered across all searches."""
+
+    calls: ModelCalls
+    synthesizer: Synthesizer
+    search: Callable[[Context, str, int], Awaitable[list[Piece]]]
+    run: Run
+    question: Question
+    parent: str | None
+    passages: dict[int, Piece] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    all_read: bool = False
+    ended_by: str | None = None
+
+    # --- the ways ---------------------------------------------------------------------------------------------------
+
+    async def of_the_best(self) -> Answer:
+        """From the passages that fit the question best, if they hold the answer; else from as much as it takes."""
+        return await self._answer(self._from_best())
+
+    async def of_everything(self) -> Answer:
+        """From all of the material, with what its readers have to know looked up first."""
+
+        async def all_of_it() -> None:
+            await self._read_all(await self._looked_up_first())
+
+        return await self._answer(all_of_it())
+
+    async def in_one_go(self) -> Answer:
+        """From all of the material, without asking back."""
+        await self._read_all("")
+        return self._marked(await self._from_notes())
+
+    async def _answer(self, begin: Awaitable[Answer | None]) -> Answer:
+        """What the beginning gives, or the notes do; at the end of the budget what there is."""
+        try:
+            answer = await begin or await self._with_further_searches()
+        except BudgetExhausted as error:
+            answer = None
+            self.ended_by = self.ended_by or str(error)
+        return self._marked(answer or await self._from_notes())
+
+    async def _from_notes(self) -> Answer:
+        return await self.synthesizer.from_notes(self.run, self.question, self._notes, parent=self.parent)
+
+    def _marked(self, answer: Answer) -> Answer:
+        """The answer with what was read for it, as partial when reading ended before its end."""
+        answer = replace(answer, coverage=self._coverage)
+        return answer if self.ended_by is None else replace(answer, partial=True, reason=self.ended_by)
+
     # --- the steps --------------------------------------------------------------------------------------------------
 
-    async def _from_best(
-        self, run: Run, question: Question, found: _Findings, parent: str | None
-    ) -> Answer | None:
+    async def _from_best(self) -> Answer | None:
         """The answer straight from the passages that fit the question best, if one prompt holds them and they hold it.
         Otherwise they are read into notes."""
-        run.emit(PhaseEvent, parent=parent, text="searching")
-        pieces = found.add(await self.search(question.context, question.text, PASSAGES_FOUND))
-        found.read.append(best_passages(len(pieces)))
-        task = Task(READ_PASSAGES, question, NOTE_TOKENS)
-        groups = await self._groups(run, task, pieces)
+        self.run.emit(PhaseEvent, parent=self.parent, text="searching")
+        found = await self._found(self.question.text, PASSAGES_FOUND)
+        if not found:
+            return None
+        self.read.append(best_passages(len(found)))
+        task = Task(READ_PASSAGES, self.question, NOTE_TOKENS)
+        groups = await self._groups(task, found)
         if len(groups) == 1:
-            outcome = await self._synthesizer.try_passages(run, question, groups[0], parent=parent)
+            outcome = await self.synthesizer.try_passages(
+                self.run, self.question, groups[0], parent=self.parent
+            )
             if isinstance(outcome, Answer):
                 return outcome
             if not outcome.search:
                 return None
-        await self._read_groups(run, task, groups, found, parent)
+        await self._read_groups(task, groups)
         return None
 
-    async def _with_further_searches(
-        self, run: Run, question: Question, found: _Findings, parent: str | None
-    ) -> Answer | None:
+    async def _with_further_searches(self) -> Answer | None:
         """The answer from the notes, after as many searches as it needs; at last from reading everything. None when
         even then the model asks back."""
         searches = 0
         while True:
-            if not (found.texts or found.items):
-                if found.read_all:
+            if not (self.texts or self.items):
+                if self.all_read:
                     return None
-                await self._read_all(run, question, found, "", parent)
-            outcome = await self._synthesizer.try_notes(run, question, found.notes, parent=parent)
+                await self._read_all("")
+            outcome = await self.synthesizer.try_notes(
+                self.run, self.question, self._notes, parent=self.parent
+            )
             if isinstance(outcome, Answer):
                 return outcome
             if outcome.search and searches < FURTHER_SEARCHES:
                 searches += 1
-                if await self._search_again(run, question, outcome.search, found, parent):
+                if await self._search_again(outcome.search):
                     continue
-            if found.read_all:
+            if self.all_read:
                 return None
-            await self._read_all(run, question, found, "\n".join(found.texts), parent)
+            await self._read_all("\n".join(self.texts))
 
-    async def _search_again(
-        self, run: Run, question: Question, words: str, found: _Findings, parent: str | None
-    ) -> bool:
+    async def _search_again(self, words: str) -> bool:
         """Look for something that the notes lack. Whether anything was added to them."""
-        run.emit(PhaseEvent, parent=parent, text=f"searching: {words}")
-        pieces = found.add(await self.search(question.context, words, PASSAGES_FOUND))
-        if pieces:
-            found.read.append(f"{counted(len(pieces), 'passage')} found for “{words}”")
-        known = "\n".join([*found.texts, LOOKED_FOR.format(words=words)])
-        task = Task(READ_PASSAGES, question, NOTE_TOKENS, known)
-        return await self._read_groups(run, task, await self._groups(run, task, pieces), found, parent)
+        self.run.emit(PhaseEvent, parent=self.parent, text=f"searching: {words}")
+        known = set(self.passages)
+        found = await self._found(words, PASSAGES_FOUND)
+        fresh = {number: piece for number, piece in found.items() if number not in known}
+        if not fresh:
+            return False
+        self.read.append(f"{counted(len(fresh), 'passage')} found for “{words}”")
+        notes = "\n".join([*self.texts, LOOKED_FOR.format(words=words)])
+        task = Task(READ_PASSAGES, self.question, NOTE_TOKENS, notes)
+        return await self._read_groups(task, await self._groups(task, fresh))
 
-    async def _looked_up_first(self, run: Run, question: Question, parent: str | None) -> str:
+    async def _looked_up_first(self) -> str:
         """What readers of single parts have to know beforehand, for a question that describes a thing instead of naming it."""
-        prompt = LOOK_UP_FIRST.format(question=question.text, nothing=NOTHING_FOUND)
-        reply = await self._calls.call(
-            run,
+        prompt = LOOK_UP_FIRST.format(question=self.question.text, nothing=NOTHING_FOUND)
+        reply = await self.calls.call(
+            self.run,
             "fast",
             "map",
             [ChatMessage("user", prompt)],
-            parent=parent,
+            parent=self.parent,
             temperature=0.0,
             max_tokens=NOTE_TOKENS,
         )
         first = reply.text.strip().splitlines()[0] if reply.text.strip() else ""
         if says_nothing(first) or "?" not in first:
             return ""
-        run.emit(PhaseEvent, parent=parent, text=f"looking up first: {first}")
-        found = _Findings()
-        pieces = found.add(await self.search(question.context, first, PASSAGES_LOOKED_UP))
-        task = Task(READ_PASSAGES, Question(first, question.context), NOTE_TOKENS)
-        await self._read_groups(run, task, await self._groups(run, task, pieces), found, parent)
-        return "\n".join([first, *found.texts]) if found.texts else ""
+        self.run.emit(PhaseEvent, parent=self.parent, text=f"looking up first: {first}")
+        other = replace(self, question=Question(first, self.question.context), passages={}, texts=[])
+        task = Task(READ_PASSAGES, other.question, NOTE_TOKENS)
+        await other._read_groups(
+            task, await other._groups(task, await other._found(first, PASSAGES_LOOKED_UP))
+        )
+        return "\n".join([first, *other.texts]) if other.texts else ""
 
-    async def _read_groups(
-        self, run: Run, task: Task, groups: Sequence[Group], found: _Findings, parent: str | None
-    ) -> bool:
+    async def _read_groups(self, task: Task, groups: Sequence[Group]) -> bool:
         """Read passages into notes. Whether there are any."""
         if not groups:
             return False
-        notes = [read.notes for read in await self._reader.read(run, task, groups, parent) if read.notes]
-        found.texts += notes
-        run.draft = "\n".join(found.texts)
+        read = await MapReader(self.calls).read(self.run, task, groups, self.parent)
+        notes = [part.notes for part in read if part.notes]
+        self.texts += notes
+        self.run.draft = "\n".join(self.texts)
         return bool(notes)
 
-    async def _read_all(
-        self, run: Run, question: Question, found: _Findings, known: str, parent: str | None
-    ) -> None:
+    async def _read_all(self, known: str) -> None:
         """Read everything, in order, or of too much as many parts as the budget has calls for."""
-        found.read_all = True
-        listing = not asks_for_summary(question.text)
-        task = Task(
-            READ_ITEMS if listing else READ_ALL, question, LIST_TOKENS if listing else NOTE_TOKENS, known
-        )
-        calls = max(1, run.budget.calls_left - 1)
-        size = await self._size_for_all(run, task, calls)
-        parts = found.add(question.context.pieces(size))
-        selection = select_parts(question.text, known, parts, calls, question.context)
-        found.read = [selection.coverage]
+        self.all_read = True
+        context = self.question.context
+        listing = not asks_for_summary(self.question.text)
+        prompt, room = (READ_ITEMS, LIST_TOKENS) if listing else (READ_ALL, NOTE_TOKENS)
+        task = Task(prompt, self.question, room, known)
+        calls = max(1, self.run.budget.calls_left - 1)
+        parts = self._numbered(context.pieces(await self._size_for_all(task, calls)))
+        selection = select_parts(self.question.text, known, parts, calls, context)
+        self.read = [selection.coverage]
         groups: list[Group] = [{number: piece} for number, piece in selection.parts.items()]
-        read = await self._reader.read(run, task, groups, parent, selection.coverage)
+        read = await MapReader(self.calls).read(self.run, task, groups, self.parent, selection.coverage)
         done = sum(part.notes is not None for part in read)
         if done < len(groups):
-            found.read = [f"{done} of {counted(len(parts), 'part')} of the material"]
+            self.read = [f"{done} of {counted(len(parts), 'part')} of the material"]
         if selection.missed or done < len(groups):
-            found.ended_by = f"Only {found.coverage} could be read."
-            run.warn("not_all_read", f"{found.ended_by} Raise max_llm_calls or num_ctx to read everything.")
+            self.ended_by = f"Only {self._coverage} could be read."
+            self.run.warn(
+                "not_all_read", f"{self.ended_by} Raise max_llm_calls or num_ctx to read everything."
+            )
         for part in read:
             number = next(iter(part.group))
             if part.notes and listing:
-                found.items += parse_items(part.notes, number)
+                self.items += parse_items(part.notes, number)
             elif part.notes:
-                found.texts.append(part.notes)
-        run.draft = "\n".join([*found.texts, *(item.line for item in found.items)])
+                self.texts.append(part.notes)
+        self.run.draft = "\n".join([*self.texts, *(item.line for item in self.items)])
 
-    # --- sizes ------------------------------------------------------------------------------------------------------
+    # --- passages ---------------------------------------------------------------------------------------------------
 
-    async def _size_for_all(self, run: Run, task: Task, calls: int) -> int:
+    @property
+    def _coverage(self) -> str:
+        """Which passages were read, in words."""
+        return " and ".join(self.read)
+
+    @property
+    def _notes(self) -> Notes:
+        return Notes(tuple(self.texts), tuple(self.items), self.passages, self._coverage or "nothing")
+
+    async def _found(self, words: str, k: int) -> dict[int, Piece]:
+        return self._numbered(await self.search(self.question.context, words, k))
+
+    def _numbered(self, pieces: Sequence[Piece]) -> dict[int, Piece]:
+        """The pieces with their numbers; those that came up before keep theirs."""
+        known = {(piece.start, piece.end): number for number, piece in self.passages.items()}
+        numbers = {}
+        for piece in pieces:
+            number = known.setdefault((piece.start, piece.end), len(known) + 1)
+            numbers[number] = piece
+        self.passages.update(numbers)
+        return numbers
+
+    async def _size_for_all(self, task: Task, calls: int) -> int:
         """Characters of one part, so that the calls suffice for the whole context if that is possible at all."""
-        context = task.question.context
-        room = await self._room(run, task, task.reply_tokens, context.text)
-        if await parameters(self._calls, run) < SMALL:
+        context = self.question.context
+        room = await self._room(task, task.reply_tokens, context.text)
+        if await parameters(self.calls, self.run) < SMALL:
             room = min(room, PASSAGES_CHARS)
-        most = await self._room(run, task, NOTE_TOKENS // 2, context.text)
+        most = await self._room(task, NOTE_TOKENS // 2, context.text)
         enough = int(len(context) / calls * 1.1) + 100
         return max(SMALLEST_PART_CHARS, min(most, max(room, enough)))
 
-    async def _groups(self, run: Run, task: Task, pieces: dict[int, Piece]) -> list[Group]:
+    async def _groups(self, task: Task, pieces: dict[int, Piece]) -> list[Group]:
         """Numbered passages, as many in a group as one prompt holds, best first."""
-        room = await self._room(
-            run, task, task.reply_tokens, "".join(piece.text for piece in pieces.values())
-        )
+        room = await self._room(task, task.reply_tokens, "".join(piece.text for piece in pieces.values()))
         groups: list[dict[int, Piece]] = []
         used = 0
         for number, piece in pieces.items():
@@ -274,7 +295,7 @@ class PassageReader:
             used += length
         return list(groups)
 
-    async def _room(self, run: Run, task: Task, reply_tokens: int, like: str) -> int:
-        return await self._calls.room_chars(
-            run, "fast", task.messages(), reply_tokens=reply_tokens, like=like[:1_000_000]
+    async def _room(self, task: Task, reply_tokens: int, like: str) -> int:
+        return await self.calls.room_chars(
+            self.run, "fast", task.messages(), reply_tokens=reply_tokens, like=like[:1_000_000]
         )

@@ -61,3 +61,16 @@ async def test_an_answer_in_code_has_the_whole_material_open(tmp_path: Path) -> 
     async with Stage(Actor(direct="Hello."), tmp_path) as stage:
         outcome = await stage.ask("Hello", mode="direct")
     assert outcome.ending.coverage == ""
+
+
+async def test_what_was_searched_in_vain_is_read_again_as_a_whole_under_its_number(tmp_path: Path) -> None:
+    said = iter(["NONE", "A zebra [1]."])
+    actor = Actor(map="a zebra | - | -", synthesis=lambda request: next(said))
+    async with Stage(actor, tmp_path) as stage:
+        outcome = await stage.ask(
+            "What stood there?", strategy="retrieve", context="A striped horse stood there."
+        )
+    (request,) = actor.requests("map")
+    assert "[1] A striped horse stood there." in request.text
+    assert outcome.ending.coverage == "all of the material"
+    assert [citation.text for citation in outcome.ending.citations] == ["A striped horse stood there."]

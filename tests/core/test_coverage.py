@@ -26,6 +26,16 @@ def test_everything_is_read_when_the_calls_suffice() -> None:
     assert selection == Selection(PARTS, "all 40 parts of the material", missed=False)
 
 
+@pytest.mark.parametrize(
+    ("parts", "said"), [(1, "all of the material"), (0, "nothing, for there is no text")]
+)
+def test_a_single_part_and_none_are_spoken_of_as_such(parts: int, said: str) -> None:
+    few = {number: piece for number, piece in PARTS.items() if number <= parts}
+    assert select_parts("How many whales were seen?", "", few, 5, CONTEXT) == Selection(
+        few, said, missed=False
+    )
+
+
 def test_quoted_words_narrow_it_down_and_are_counted() -> None:
     selection = select("In how many entries does “whale” stand?", len(PARTS))
     assert days(selection) == [4, 17, 30]
