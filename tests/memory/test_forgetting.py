@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,23 @@ def test_an_edited_text_leaves_no_trace_once_its_message_is_deleted(full: Memory
     full.update_message(message, text="harmless")
     full.delete_message(message)
     assert on_disk(full, "quicksilver") == []
+
+
+@pytest.mark.parametrize("seed", [3, 4, 7])  # without writing the file anew, each of these leaves something
+def test_what_the_database_moved_while_answers_grew_is_gone_too(store: MemoryStore, seed: int) -> None:
+    luck = random.Random(seed)
+    store.add_message("keep", "user", "gardening")
+    with store._db.write():
+        for number in range(150):
+            text = f"xylophone{number} "
+            answer = store.add_message("drop", "assistant", text, status="streaming")
+            for _ in range(luck.randint(1, 4)):
+                text += "zanzibar " * luck.randint(1, 60)
+                store.update_message(answer, text=text)
+            store.update_message(answer, status="complete")
+            store.add_message("keep", "user", "gardening " * luck.randint(1, 60))
+    store.delete_conversation("drop")
+    assert on_disk(store, "xylophone", "zanzibar") == []
 
 
 def test_erasing_everything_leaves_an_empty_store_that_works(full: MemoryStore) -> None:
