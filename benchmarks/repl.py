@@ -71,21 +71,19 @@ async def start_warm(pool: WorkerPool) -> float:
 
 async def send_context(pool: WorkerPool, text: str) -> float:
     """Milliseconds until a cell has a context that is handed over."""
-    async with ReplSession(pool=pool) as repl:
-        before = time.perf_counter()
-        await repl.prepare(query="", context=text)
+    await asyncio.sleep(0.4)
+    before = time.perf_counter()
+    async with ReplSession(text, pool=pool) as repl:
         await repl.run("len(context)")
         return (time.perf_counter() - before) * 1000
 
 
 async def go_on(pool: WorkerPool, text: str) -> float:
     """Milliseconds until the host goes on while a context is on its way."""
-    async with ReplSession(pool=pool) as repl:
-        before = time.perf_counter()
-        await repl.prepare(query="", context=text)
-        taken = (time.perf_counter() - before) * 1000
-        await repl.run("len(context)")
-        return taken
+    await asyncio.sleep(0.4)
+    before = time.perf_counter()
+    async with ReplSession(text, pool=pool):
+        return (time.perf_counter() - before) * 1000
 
 
 async def call_round_trip(pool: WorkerPool) -> float:
@@ -137,7 +135,6 @@ async def restart(pool: WorkerPool, text: str) -> float:
     """Milliseconds from a dead worker to the next cell's result, with the context sent again."""
     async with ReplSession(text, pool=pool) as repl:
         await repl.run("kept = [1, 2, 3]")
-        await asyncio.sleep(0.4)  # the spare worker is ready, as it is in practice
         assert repl._worker is not None
         repl._worker.kill()
         before = time.perf_counter()

@@ -147,18 +147,19 @@ class Workspaces:
             if self._seats.get(conversation_id) is not seat:  # forgotten meanwhile
                 await seat.close()
             await self._park_idle()
+            self._pool.make_ready()
 
     def warm_up(self) -> None:
-        """Keep a worker ready from now on, not only from the first code on."""
+        """Have a worker ready for the first code."""
         self._pool.make_ready()
 
     async def close(self) -> None:
         """End all workers."""
+        await self._pool.close()
         seats = list(self._seats.values())
         self._seats.clear()
         for seat in seats:
             await seat.close()
-        await self._pool.close()
 
     async def forget(self, conversation_id: str) -> None:
         """Close the workspace of a conversation that is deleted, and drop what was parked of it."""

@@ -12,8 +12,9 @@ from rlm_core.repl.process import WorkerProcess
 class WorkerPool:
     """Owns one spare worker. Give the same pool to all sessions of an application; close it at the end.
 
-    ``script`` is the worker's entry point (tests put another one in its place). With ``ready`` False the first spare
-    starts with :meth:`make_ready` or with the first session.
+    The next spare starts when a session is closed: while one works on a large context, nothing competes with it for
+    memory and processor. ``script`` is the worker's entry point (tests put another one in its place). With ``ready``
+    False there is no spare before :meth:`make_ready`.
     """
 
     def __init__(self, script: Path = BOOT, *, ready: bool = True) -> None:
@@ -31,10 +32,9 @@ class WorkerPool:
                 self._spare = WorkerProcess(self._script)
 
     def take(self) -> WorkerProcess:
-        """The spare worker (or a new one); the next spare starts at once in the background."""
+        """The spare worker, or a new one."""
         with self._lock:
-            spare = self._spare
-            self._spare = None if self._closed else WorkerProcess(self._script)
+            spare, self._spare = self._spare, None
         return spare if spare is not None and spare.alive else WorkerProcess(self._script)
 
     async def close(self) -> None:

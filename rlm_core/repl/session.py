@@ -113,6 +113,8 @@ class ReplSession:
         if worker is not None:
             worker.kill()
             await worker.ended()
+        if self._pool is not None:
+            self._pool.make_ready()
 
     async def prepare(
         self,
