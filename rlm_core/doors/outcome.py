@@ -31,6 +31,7 @@ class Outcome:
 
     text: str
     citations: tuple[Citation, ...]
+    coverage: str
     route: RouteEvent | None
     usage: UsageEvent | None
     partial: bool
@@ -59,6 +60,7 @@ class Outcome:
         return cls(
             text=answer.text if answer else "".join(pieces),
             citations=answer.citations if answer else (),
+            coverage=answer.coverage if answer else "",
             route=route,
             usage=usage,
             partial=answer.partial if answer else True,
@@ -88,6 +90,7 @@ class Outcome:
             if route
             else None,
             "citations": [asdict(citation) for citation in self.citations],
+            "coverage": self.coverage,
             "usage": self.usage_json(),
             "partial": self.partial,
             "reason": self.reason,

@@ -79,7 +79,8 @@ class UsageOut(BaseModel):
 
 
 class ChatReply(BaseModel):
-    """``route`` is ``direct`` or ``recursive`` (None when the message was stopped before it was decided)."""
+    """``route`` is ``direct`` or ``recursive`` (None when the message was stopped before it was decided). ``coverage`` says
+    which passages were read, "" unless passages were read."""
 
     conversation_id: str | None
     message_id: str
@@ -88,6 +89,7 @@ class ChatReply(BaseModel):
     strategy: str | None
     complexity: Complexity | None
     citations: list[CitationOut]
+    coverage: str
     usage: UsageOut
     partial: bool
     reason: str | None

@@ -22,6 +22,7 @@ def test_a_message_is_answered_and_both_are_in_the_conversation(client: httpx.Cl
     assert body["complexity"]["reasons"]
     assert body["usage"]["llm_calls"] == 1
     assert body["partial"] is False
+    assert body["coverage"] == ""
 
     conversation = client.get(f"/conversations/{body['conversation_id']}").json()
     assert [(m["role"], m["text"]) for m in conversation["messages"]] == [
