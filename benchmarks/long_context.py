@@ -173,7 +173,7 @@ def table(outcomes: Sequence[Outcome]) -> Table:
         taken = Spread.of([outcome.seconds for outcome in group])
         rows.append((model, way, f"{tokens:,}", *scores, f"{calls:.1f}", shown(taken)))
     columns = ("model", "way", "tokens", *TASKS, "calls a question", "seconds a question")
-    return Table(columns, tuple(rows), (), [asdict(outcome) for outcome in outcomes])
+    return Table(columns, tuple(rows))
 
 
 def read(path: Path) -> list[Outcome]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
-from benchmarks.__main__ import FINAL, NAMES, load, parser_of
+from benchmarks.__main__ import FINAL, NAMES, load, one_after_the_other, parser_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,3 +36,10 @@ def test_the_options_of_the_final_run_are_options_of_the_benchmark(
     parser_of(name, benchmark).parse_args(options)
     known = vars(parser_of(name, benchmark).parse_args([]))
     assert set(benchmark.QUICK) <= set(known)
+
+
+def test_a_benchmark_that_takes_too_long_is_ended_and_counted_as_failed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert one_after_the_other([("repl", 0.0, ("--quick",))]) == 1
+    assert "failed: repl (time was up)" in capfd.readouterr().err
