@@ -8,11 +8,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from rlm_core.backends.base import ChatMessage as Said
-from rlm_core.events import Event, PhaseEvent, TokenEvent
+from rlm_core.events import CodeEvent, Event, PhaseEvent, TokenEvent, TurnStartedEvent
 from rlm_core.jobs import Job
 from ui.chat_view import AnswerState, ChatMessage, answer, unstored
 from ui.html import block, esc
-from ui.steps import steps_html
+from ui.steps import doing, steps_html
 
 FRAME, LONGEST_FRAME = 0.055, 0.15
 """Seconds between two pictures (about 18 a second). The browser draws the whole conversation anew at each of them, so in a long
@@ -32,7 +32,7 @@ class Frame:
 
 def first_frame(job: Job) -> Frame:
     """The picture at once, without its steps."""
-    return Frame(answer(state_of(job), ""), phase_line(_doing(job.events), job.started_at))
+    return Frame(answer(state_of(job), ""), phase_line(going_on(job.events), job.started_at))
 
 
 async def frames(job: Job, beside: int = 0) -> AsyncIterator[Frame | None]:
@@ -49,7 +49,7 @@ async def frames(job: Job, beside: int = 0) -> AsyncIterator[Frame | None]:
         worth = sum(not isinstance(event, TokenEvent | PhaseEvent) for event in job.events)
         if worth != drawn:
             drawn, steps = worth, steps_html(job.events, job.message_id, live=True)
-        yield Frame(answer(state_of(job), steps), phase_line(_doing(job.events), job.started_at))
+        yield Frame(answer(state_of(job), steps), phase_line(going_on(job.events), job.started_at))
 
 
 def state_of(job: Job) -> AnswerState:
@@ -76,14 +76,21 @@ def history_of(jobs: Sequence[Job]) -> list[Said]:
     return [message for pair in pairs for message in pair if message.content.strip()]
 
 
-def _doing(events: Sequence[Event]) -> str:
-    """The last phase; once the answer's text comes, that it is being written."""
+def going_on(events: Sequence[Event]) -> str:
+    """What is going on: ``turn 2: searching``; once the answer's text comes, that it is being written."""
+    words = ""
     for event in reversed(events):
-        if isinstance(event, TokenEvent):
-            return "writing"
-        if isinstance(event, PhaseEvent):
-            return event.text
-    return "starting"
+        match event:
+            case TokenEvent():
+                return "writing"
+            case CodeEvent() if words in ("", "running code"):
+                words = doing(event.code)
+            case PhaseEvent() if not words:
+                words = event.text
+            case TurnStartedEvent():
+                turn = event.title or f"turn {event.iteration}"
+                return f"{turn}: {words}" if words else turn
+    return words or "starting"
 
 
 async def _news(job: Job, seen: int) -> bool:

@@ -27,16 +27,8 @@
     if (fill(bus, JSON.stringify(message))) find(`#bus-${bus}-go`)?.click();
   }
 
-  // The second click of a double click does nothing of its own: nobody wants to ask or to delete twice.
-  let lastClick = "";
-  let lastClickAt = 0;
-
-  function again(what) {
-    const twice = what === lastClick && performance.now() - lastClickAt < 500;
-    lastClick = what;
-    lastClickAt = performance.now();
-    return twice;
-  }
+  // Nobody wants to ask or to delete twice: the second click of a double click does nothing here
+  const once = new Set(["new", "hide", "sample", "retry", "fork", "delete", "pull"]);
 
   function parse(button) {
     const message = {};
@@ -132,7 +124,7 @@
     const fresh = event.target.closest("#new-chat, #incognito");
     if (fresh) {
       if (narrow()) toggleSidebar(false);
-      if (!again(fresh.id)) send("chat", { action: fresh.id === "incognito" ? "hide" : "new", id: "x" });
+      if (event.detail < 2) send("chat", { action: fresh.id === "incognito" ? "hide" : "new", id: "x" });
       return;
     }
     const button = event.target.closest(".do");
@@ -142,7 +134,7 @@
     if (!button) return;
     event.preventDefault();
     const message = parse(button);
-    if (!message || again(button.className)) return;
+    if (!message || (event.detail > 1 && once.has(message.action))) return;
     if (button.classList.contains("confirm") && !window.confirm(button.title)) return;
     if (message.bus === "page") here[message.action]?.(message, button);
     else {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from rlm_core.events import AnswerEvent, ErrorEvent, TokenEvent
+from rlm_core.events import AnswerEvent, CodeEvent, ErrorEvent, PhaseEvent, TokenEvent, TurnStartedEvent
 from tests.ui.records import event, message, run_of_two_turns
 from ui.chat_view import AnswerState, Row, answer, conversation, question, route_line
+from ui.growing import going_on
 
 
 def texts(messages: list[dict[str, str]]) -> str:
@@ -127,3 +128,14 @@ def test_a_question_cannot_bring_html_into_the_page() -> None:
         question(Row(message("user", "<script>x</script>"), documents=("<b>.txt",)))
     )
     assert "<b>.txt" not in texts(question(Row(message("user", "a"), documents=("<b>.txt",))))
+
+
+def test_the_line_above_the_box_says_the_turn_and_what_it_does() -> None:
+    turn = event(TurnStartedEvent, 1, depth=0, iteration=2, of=12)
+    events = [turn, event(PhaseEvent, 2, "e1", text="reading 800 tokens, about 2 s")]
+    assert going_on([]) == "starting"
+    assert going_on(events) == "turn 2: reading 800 tokens, about 2 s"
+    events.append(event(CodeEvent, 3, "e1", code="hits = search(query)"))
+    events.append(event(PhaseEvent, 4, "e3", text="running code"))
+    assert going_on(events) == "turn 2: searching"
+    assert going_on([*events, event(TokenEvent, 5, text="So")]) == "writing"
