@@ -246,7 +246,7 @@ class Page:
         self.models = html(elem_id="models")
         with gr.Row(elem_id="pull"):
             self.pull_name = gr.Textbox(
-                label="Model to download",
+                label="Download a model",
                 show_label=False,
                 container=False,
                 placeholder="Download a model: its name, such as qwen3:8b",
