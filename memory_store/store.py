@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from memory_store import transfer
+from memory_store.choosing import choose
 from memory_store.conversations import Conversations, clean
 from memory_store.database import Database
 from memory_store.documents import Progress, Shelf, files_below
-from memory_store.embedding import Embedder, choose, estimate_tokens
+from memory_store.embedding import Embedder, estimate_tokens
 from memory_store.errors import DocumentError, StoreError
 from memory_store.indexer import Indexer
 from memory_store.items import CHUNKS, MESSAGES
@@ -60,7 +61,7 @@ class MemoryStore:
         resume: bool = True,
         reader_tokens: Callable[[str], int] | None = None,
     ) -> None:
-        """Open or create the folder. `embedder`: see `embedding.choose`. `chroma_url`: a Chroma server for the vectors.
+        """Open or create the folder. `embedder`: see `choosing.choose`. `chroma_url`: a Chroma server for the vectors.
         `reader_tokens` says how long a document is for whoever reads it; without it, the embedder's tokens are told.
         `resume` False: what the last process left to embed waits for `resume`, or for the first addition or question.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_store import embedding
+from memory_store import local_embedding
 from rlm_core import doctor
 from rlm_core.settings import Settings
 from tests.scripted.ollama_server import ScriptedModel, ScriptedOllama
@@ -152,4 +152,4 @@ def test_a_setting_that_sends_text_to_another_computer_is_pointed_out() -> None:
 
 
 def test_the_published_hash_is_the_one_that_the_store_checks() -> None:
-    assert embedding._MINILM_SHA256 == doctor.EMBEDDING_SHA256
+    assert local_embedding._MINILM_SHA256 == doctor.EMBEDDING_SHA256

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from memory_store import DocumentError, MemoryStore, NotFound
-from memory_store.embedding import MiniLM
 from memory_store.loaders.host import load_file
 from memory_store.loaders.limits import LoadLimits
+from memory_store.local_embedding import MiniLM
 from tests.memory import samples
 
 OpenStore = Callable[..., MemoryStore]

@@ -18,7 +18,8 @@ import httpx
 import pytest
 
 from memory_store import MemoryStore
-from memory_store.embedding import Turns, choose
+from memory_store.choosing import choose
+from memory_store.embedding import Turns
 from tests.memory.toy import WordHashes
 
 OpenStore = Callable[..., MemoryStore]
@@ -108,7 +109,7 @@ def test_an_ollama_that_does_not_run_is_named_and_tried_again_later(
 
 
 def test_the_folder_of_a_model_can_be_chosen() -> None:
-    from memory_store.embedding import MiniLM
+    from memory_store.local_embedding import MiniLM
 
     folder = MiniLM()._folder
     chosen = choose(str(folder))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from memory_store import MemoryStore, StoreLocked
-from memory_store.embedding import EmbedderError, MiniLM
+from memory_store.embedding import EmbedderError
+from memory_store.local_embedding import MiniLM
 
 OpenStore = Callable[..., MemoryStore]
 
