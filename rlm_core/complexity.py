@@ -73,12 +73,25 @@ _SUPERLATIVE = re.compile(
 )
 
 
+_SMALL_TALK = re.compile(
+    r"\W*(?:hello|hi|hey|good (?:morning|afternoon|evening|night|day)|thanks|thank you|thx|bye|goodbye|see you|ok|okay|great|perfect|"
+    r"hallo|guten (?:tag|morgen|abend)|gute nacht|danke|vielen dank|tsch[üu]ss)"
+    r"(?:\W+(?:there|all|again|a lot|so much|very much|sch[öo]n|sehr|then|ok|okay|great|perfect|thanks|thank you|danke|bye))*\W*",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Signal:
     """One observation about a message: how much it adds to the score, and why, in words."""
 
     weight: float
     reason: str
+
+
+def is_small_talk(text: str) -> bool:
+    """Whether the message is a greeting or thanks and nothing more: not about the documents that lie beside it."""
+    return len(text) < 60 and _SMALL_TALK.fullmatch(text) is not None
 
 
 def asks_for_everything(text: str) -> bool:

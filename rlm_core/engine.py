@@ -21,6 +21,7 @@ from rlm_core.asking import LoopThread, result_of
 from rlm_core.backends.base import Backend, ChatMessage
 from rlm_core.budget import Budget, CancelToken
 from rlm_core.citations import cite
+from rlm_core.complexity import is_small_talk
 from rlm_core.context import Context, MaterialSource
 from rlm_core.ending import conclude
 from rlm_core.events import Event, RouteEvent
@@ -131,6 +132,8 @@ class RLMEngine:
         parts = await assembly.parts(run)
         if turn.request.stored:
             question = await recall(run, turn, question, self.store)
+        if turn.request.mode == "auto" and is_small_talk(question.text):
+            question = replace(question, context=Context(()))  # it is not about the documents beside it
         question = question.with_long_text_as_material(run.settings.num_ctx)
         route = await self._route(run, parts, turn.request, question)
         run.emit(RouteEvent, **asdict(route))

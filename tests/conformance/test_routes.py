@@ -39,6 +39,14 @@ async def test_a_hello_takes_one_call(tmp_path: Path) -> None:
     assert outcome.route.score < outcome.route.threshold
 
 
+async def test_thanks_are_not_about_the_documents_of_the_conversation(tmp_path: Path) -> None:
+    async with Stage(Actor(direct="You are welcome."), tmp_path) as stage:
+        outcome = await stage.ask("Thanks a lot!", mode="auto", strategy=None, context=LONG)
+    assert outcome.answer == "You are welcome."
+    assert outcome.purposes == ["direct"]
+    assert outcome.warnings == []
+
+
 @pytest.mark.parametrize(("verdict", "decision"), [("SIMPLE", "direct"), ("COMPLEX", "recursive")])
 async def test_the_grey_zone_costs_exactly_one_more_call(verdict: str, decision: str, tmp_path: Path) -> None:
     actor = Actor(

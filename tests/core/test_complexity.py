@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlm_core.complexity import asks_for_everything, signals
+from rlm_core.complexity import asks_for_everything, is_small_talk, signals
 
 
 def score(text: str, *, material: int = 0, room: int = 4_000) -> float:
@@ -23,6 +23,26 @@ def score(text: str, *, material: int = 0, room: int = 4_000) -> float:
 )
 def test_small_talk_and_plain_questions_are_far_from_any_threshold(text: str) -> None:
     assert score(text) <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "small"),
+    [
+        ("Hello!", True),
+        ("hi there :-)", True),
+        ("Thanks a lot!", True),
+        ("Ok, great, thank you very much.", True),
+        ("Danke schön!", True),
+        ("Thanks, and who signed it?", False),
+        ("Hello, what does the report say?", False),
+        ("Okay, count them again", False),
+        ("Great Britain", False),
+        ("high", False),
+        ("", False),
+    ],
+)
+def test_small_talk_is_a_greeting_or_thanks_and_nothing_more(text: str, small: bool) -> None:
+    assert is_small_talk(text) is small
 
 
 @pytest.mark.parametrize(
