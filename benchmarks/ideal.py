@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from tests.scripted import engine_prompts, facts, programmer
+from tests.scripted import facts, programmer
 from tests.scripted.answers import asks, count, items
+from tests.scripted.app_reader import app_reader
 from tests.scripted.facts import Fact
 from tests.scripted.ideal_reader import IdealReader
 
@@ -26,7 +27,7 @@ def ideal_reader_for_haystacks() -> IdealReader:
     if "code" not in facts._SENTENCE:
         facts._SENTENCE.update({kind: re.compile(pattern) for kind, pattern in _SENTENCES.items()})
         _learn_questions()
-    return IdealReader((*programmer.POLICIES, *engine_prompts.POLICIES))
+    return app_reader()
 
 
 def _learn_questions() -> None:
