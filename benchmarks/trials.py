@@ -167,7 +167,8 @@ def script(engine: str, cells: Sequence[str], delay: float) -> Reply:
 class MemoryWatch:
     """The largest memory of a process and its children together, in bytes, sampled while the block runs.
 
-    A child counts from the second look on: between fork and exec it shows its parent's memory as its own.
+    Between fork and exec a child shows its parent's memory as its own: it counts from the second look on, and not while
+    its address space has its parent's size.
     """
 
     def __init__(self, pid: int) -> None:
@@ -192,10 +193,13 @@ class MemoryWatch:
     def _now(self) -> int:
         total, seen = 0, self._seen
         with contextlib.suppress(psutil.Error):  # it has just ended
-            self._seen = {self._root, *self._root.children(recursive=True)}
-            for process in self._seen & (seen | {self._root}):
+            self._seen = set(self._root.children(recursive=True))
+            own = self._root.memory_info()
+            total = own.rss
+            for process in self._seen & seen:
                 with contextlib.suppress(psutil.Error):
-                    total += process.memory_info().rss
+                    memory = process.memory_info()
+                    total += memory.rss if memory.vms != own.vms else 0
         return total
 
 
