@@ -21,7 +21,7 @@ FIXED = {"rlms": 16, "dspy": 8}
 CELL = (
     f"said = llm_query_batched([f'Is {{n}} a number?' for n in range({CALLS})])\nprint(len(said), said[-1])"
 )
-QUICK = {"engines": "localrlm", "parallel": "64", "processes": 1}
+QUICK = {"engines": "localrlm", "parallel": "64", "processes": 1, "limit": 600}
 
 
 def options(parser: argparse.ArgumentParser) -> None:

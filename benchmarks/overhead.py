@@ -19,7 +19,7 @@ from benchmarks.trials import SHOWN, Answered, Trial, attempt
 
 PROBES = 10
 SIZES = {"1 KB": 1_000, "1 MB": 1_000_000, "10 MB": 10_000_000, "100 MB": 100_000_000}
-QUICK = {"engines": "localrlm,rlms", "sizes": "1 KB", "processes": 1, "answers": 2}
+QUICK = {"engines": "localrlm,rlms", "sizes": "1 KB", "processes": 1, "answers": 2, "limit": 600}
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -99,7 +99,7 @@ class Dictated(EmbeddedBackend):
 def measure(turns: int, *, own_slot: bool) -> tuple[list[Turn], int]:
     """The root's prompts of one run, and the number of its sub-calls."""
     backend = Dictated(turns, own_slot=own_slot)
-    settings = Settings(backend="embedded", temperature=0.0)
+    settings = Settings(backend="embedded", temperature=0.0, limits={"max_seconds": 1_800.0})
     with (
         tempfile.TemporaryDirectory() as data,
         RLMEngine(settings, data_dir=data, backend=backend) as engine,

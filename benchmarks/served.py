@@ -39,7 +39,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(command: Sequence[str], port: int, folder: Path, *, patience: float = 120) -> Iterator[Served]:
+def served(command: Sequence[str], port: int, folder: Path, *, patience: float = 600) -> Iterator[Served]:
     """Run ``command`` until the block ends. Raises RuntimeError when it ends by itself or does not answer in time."""
     url, began = f"http://127.0.0.1:{port}", time.monotonic()
     log = folder / "server.log"
