@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from memory_store.database import Database
 from memory_store.embedding import Embedder, EmbedderError, Turns
+from memory_store.errors import StoreError
 from memory_store.items import CHUNKS, MESSAGES, Kind, compare_all, size_up_to, users_of, vectors_of
 from memory_store.retrieval import Scope
 from memory_store.vectors import ChromaIndex, IndexDamaged
@@ -127,6 +128,13 @@ class Indexer:
                 self._change.wait_for(lambda: self._ended or self._in_model)
                 self._abandoned = True
         self._index.close()
+
+    def erase(self) -> None:
+        """Delete all vectors of a closed indexer from its index."""
+        try:
+            self._index.erase()
+        except (StoreError, IndexDamaged, ImportError) as error:
+            log.warning("the vectors of the old index could not be deleted: %s", error)
 
     # asking
 

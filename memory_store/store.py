@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -41,6 +40,7 @@ from memory_store.retrieval import (
     search_passages,
 )
 from memory_store.transfer import Imported
+from memory_store.vectors import check_server
 
 __all__ = ["ROOT", "MemoryStore"]
 
@@ -101,6 +101,21 @@ class MemoryStore:
             self._embedder = choose(embedder)
             self._shelf = self._new_shelf()
             self._indexer.close()
+            self._indexer = self._new_indexer()
+            self._indexer.wake()
+
+    def use_index(self, chroma_url: str | None) -> None:
+        """Keep the vectors on this Chroma server from now on, or with None in the data folder. They are brought there in the
+        background and deleted where they were; until then they are compared one by one.
+
+        Raises StoreError when no Chroma server answers there; then nothing has changed.
+        """
+        if chroma_url is not None:
+            check_server(chroma_url)
+        with self._changing:
+            self._chroma_url = chroma_url
+            self._indexer.close()
+            self._indexer.erase()
             self._indexer = self._new_indexer()
             self._indexer.wake()
 
@@ -381,8 +396,8 @@ class MemoryStore:
         """Delete everything of all users, here and on the disk. There is no way back."""
         with self._changing:
             self._indexer.close()
+            self._indexer.erase()
             self._db.erase()
-            shutil.rmtree(self.data_dir / "index", ignore_errors=True)
             self._indexer = self._new_indexer()
 
     def close(self) -> None:

@@ -13,6 +13,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from memory_store.errors import StoreError
 
 if TYPE_CHECKING:
     from memory_store.embedding import Vectors
@@ -27,6 +30,35 @@ _SYNC_THRESHOLD = (
 
 class IndexDamaged(Exception):
     """The index does not hold what it was given, or cannot be read."""
+
+
+def check_server(url: str) -> None:
+    """Raises StoreError with one sentence when no Chroma server answers at this address."""
+    import httpx
+
+    host, port, tls = _address(url)
+    place = f"[{host}]" if ":" in host else host
+    try:
+        httpx.get(
+            f"http{'s' * tls}://{place}:{port}/api/v2/heartbeat", timeout=5, trust_env=False
+        ).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise StoreError(
+            f"No Chroma server answers at {url} ({type(error).__name__}). Start it there with `chroma run --port {port}`, or "
+            "leave this empty to keep the index on this computer."
+        ) from error
+
+
+def _address(url: str) -> tuple[str, int, bool]:
+    """Host, port and whether over TLS. Raises StoreError."""
+    try:
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts.hostname, parts.port or (443 if tls else 8000), tls
+    except ValueError:  # such a port or such brackets there cannot be
+        pass
+    raise StoreError(f"{url!r} is not the address of a server. One looks like http://192.168.1.20:8000.")
 
 
 class ChromaIndex:
@@ -94,6 +126,17 @@ class ChromaIndex:
                     leftover, ignore_errors=True
                 )  # on Windows a file may still be open: next time then
 
+    def erase(self) -> None:
+        """Delete all vectors where they are kept; `open` begins anew. Raises StoreError when a server does not answer."""
+        if self._url is None:
+            self.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return
+        check_server(self._url)
+        self.open()
+        self.begin_again()
+        self.close()
+
     def close(self) -> None:
         with self._lock:
             self._collections.clear()
@@ -114,15 +157,8 @@ class ChromaIndex:
         settings = Settings(anonymized_telemetry=False)
         with _damage():
             if self._url is not None:
-                from urllib.parse import urlsplit
-
-                parts = urlsplit(self._url)
-                return chromadb.HttpClient(
-                    host=parts.hostname or "127.0.0.1",
-                    port=parts.port or (443 if parts.scheme == "https" else 8000),
-                    ssl=parts.scheme == "https",
-                    settings=settings,
-                )
+                host, port, tls = _address(self._url)
+                return chromadb.HttpClient(host=host, port=port, ssl=tls, settings=settings)
             path = self._folder / f"generation-{generation}"
             path.mkdir(parents=True, exist_ok=True)
             return chromadb.PersistentClient(str(path), settings=settings)

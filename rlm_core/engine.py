@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memory_store.errors import StoreError
 from rlm_core.asking import LoopThread, result_of
 from rlm_core.backends.base import Backend, ChatMessage
 from rlm_core.budget import Budget, CancelToken
@@ -24,6 +25,7 @@ from rlm_core.citations import cite
 from rlm_core.complexity import is_small_talk
 from rlm_core.context import Context, MaterialSource
 from rlm_core.ending import conclude
+from rlm_core.errors import SettingsError
 from rlm_core.events import Event, RouteEvent
 from rlm_core.parts import Assembly, Parts
 from rlm_core.paths import DEFAULT_DATA
@@ -257,8 +259,14 @@ class RLMEngine:
 
     async def apply(self, settings: Settings, *, choose_again: bool = False) -> None:
         """Take over new settings; the next message uses them. Running ones finish with the old. ``choose_again`` looks
-        anew which backend answers, because something outside has changed."""
+        anew which backend answers, because something outside has changed. Raises SettingsError, and takes over nothing, when
+        the Chroma server that they name does not answer."""
         old, embedder = self._assembly, self.settings.memory.embedder
+        if self._store is not None and settings.memory.chroma_url != self.settings.memory.chroma_url:
+            try:
+                await asyncio.to_thread(self._store.use_index, settings.memory.chroma_url)
+            except StoreError as error:
+                raise SettingsError("memory.chroma_url", str(error)) from error
         self.settings = settings
         self._assembly = old.successor(settings, choose_again=choose_again)
         await old.retire(self._assembly)

@@ -79,11 +79,11 @@ class Control:
         try:
             new = change(self.engine.settings, name, value)
             stored = change(Settings.load(self.config, environment={}), name, value)
+            if new != self.engine.settings:
+                await self.engine.apply(new)
+                await asyncio.to_thread(stored.save, self.config)
         except SettingsError as error:
             return problem(error)
-        if new != self.engine.settings:
-            await asyncio.to_thread(stored.save, self.config)
-            await self.engine.apply(new)
         return None
 
     def help(self, name: str) -> str:

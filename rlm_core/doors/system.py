@@ -119,8 +119,8 @@ async def change_settings(
     if values.get("api_key") == HIDDEN:
         values = {key: value for key, value in values.items() if key != "api_key"}
     settings = house.engine.settings.changed(values)
-    await asyncio.to_thread(_save, house.config_path, values)
     await house.engine.apply(settings)
+    await asyncio.to_thread(_save, house.config_path, values)
     return _without_secrets(settings)
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
 
-from memory_store import MemoryStore
+from memory_store import MemoryStore, StoreError
 from memory_store.choosing import choose
 from memory_store.embedding import Turns
+from memory_store.vectors import check_server
 from tests.memory.toy import WordHashes
 
 OpenStore = Callable[..., MemoryStore]
@@ -118,43 +118,91 @@ def test_the_folder_of_a_model_can_be_chosen() -> None:
     assert list(chosen.count_tokens(["two words"])) == [2]
 
 
+@contextmanager
+def chroma_server(folder: Path) -> Iterator[str]:
+    """A real Chroma server with its files in `folder`; its address."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("chroma")), "run", "--host", "127.0.0.1"]
+    server = subprocess.Popen(
+        [*command, "--port", str(port), "--path", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder.parent,
+    )
+    try:
+        url, give_up = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        while time.monotonic() < give_up:
+            try:
+                check_server(url)
+                break
+            except StoreError:
+                time.sleep(0.1)
+        else:
+            raise AssertionError("the Chroma server did not start")
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_vectors_can_live_on_a_chroma_server_and_come_back_when_it_forgets(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
-    port = free_port()
-    program = Path(sys.executable).with_name("chroma")
-    command = [str(program), "run", "--host", "127.0.0.1", "--port", str(port), "--path"]
-
-    def serve(folder: str) -> subprocess.Popen[bytes]:
-        server = subprocess.Popen(
-            [*command, str(tmp_path / folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=tmp_path,
-        )
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/api/v2/heartbeat", trust_env=False).raise_for_status()
-                return server
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        server.kill()
-        raise AssertionError("the Chroma server did not start")
-
     for folder in ("first", "second"):  # the second has never heard of the vectors
-        server = serve(folder)
-        try:
-            store = open_store(embedder=WordHashes(), chroma_url=f"http://127.0.0.1:{port}")
+        with chroma_server(tmp_path / folder) as url:
+            store = open_store(embedder=WordHashes(), chroma_url=url)
             store.add_message("c", "user", f"the walrus sleeps in the {folder} house")
             store.flush()
             assert (store.status().index, store.status().problem) == ("ready (Chroma)", None)
             assert store._indexer.index_holds()[0] == store.status().messages
             store.close()
-        finally:
-            server.kill()
-            server.wait()
-    shutil.rmtree(tmp_path / "first", ignore_errors=True)
+
+
+def test_the_vectors_move_to_a_chroma_server_and_back_while_the_store_is_open(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store(embedder=WordHashes())
+    store.add_message("c", "user", "the walrus sleeps")
+    store.flush()
+    local = store.data_dir / "index"
+    assert local.exists()
+    with chroma_server(tmp_path / "server") as url:
+        store.use_index(url)
+        store.flush()
+        assert (store.status().index, store.status().problem) == ("ready (Chroma)", None)
+        assert store._indexer.index_holds() == (1, 0)
+        assert not local.exists()
+        on_server = store._indexer
+        store.use_index(None)
+        store.flush()
+        assert store._indexer.index_holds() == (1, 0)
+        assert local.exists()
+        on_server._index.open()
+        assert on_server.index_holds() == (0, 0)
+        on_server._index.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        (
+            "http://127.0.0.1:9",
+            "No Chroma server answers at http://127.0.0.1:9 (ConnectError). Start it there",
+        ),
+        ("chroma.home", "'chroma.home' is not the address of a server. One looks like http"),
+        ("http://[", "'http://[' is not the address of a server."),
+        ("http://a:99999", "'http://a:99999' is not the address of a server."),
+    ],
+)
+def test_an_address_without_a_chroma_server_is_refused_and_nothing_changes(
+    open_store: OpenStore, url: str, sentence: str
+) -> None:
+    store = open_store(embedder=WordHashes())
+    store.add_message("c", "user", "the walrus sleeps")
+    with pytest.raises(StoreError, match=re.escape(sentence)):
+        store.use_index(url)
+    store.flush()
+    assert store._indexer.index_holds() == (1, 0)
 
 
 def test_a_question_passes_before_the_work_in_the_background() -> None:
