@@ -37,8 +37,8 @@ FINAL: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("long_context", 240, (*EMBEDDED, "--fresh")),
     ("long_context", 240, ("--fresh",)),
     ("samples", 150, ()),
-    ("recall", 150, ()),
-    ("ingest", 300, ()),
+    ("recall", 240, ()),
+    ("ingest", 420, ()),
 )
 """What ``final`` runs, in order: the benchmark, the seconds it may take at most, its options."""
 NAMES = tuple(dict.fromkeys(name for name, _, _ in FINAL))
