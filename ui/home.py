@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,8 @@ NOTHING_NEW = News()
 
 
 class HomeNetwork:
-    """The switch of one running app. ``visitor`` is the connection of whoever looks or acts. ``listen`` is told on which addresses to listen, ``renew`` that the self-made
-    certificate is a new one."""
+    """The switch of one running app. ``visitor`` is the connection of whoever looks or acts; ``listen`` is told on which
+    addresses to listen, ``renew`` that the self-made certificate is a new one."""
 
     def __init__(self, engine: RLMEngine, access: Access, config: Path) -> None:
         self.engine = engine
@@ -113,10 +113,9 @@ class HomeNetwork:
                     f"{self.access.port} there: start LocalRLM with another one, such as --port {self.access.port + 1}."
                 ) from None
             await self._remember(True)
-        news = self._code(OWNER_NAME)
-        if self.access.made_up_password:
-            return News(OWNER_NAME, self.access.made_up_password, "", news.code_for, news.code)
-        return news
+        news, password = self._code(OWNER_NAME), self.access.made_up_password
+        self.access.made_up_password = None
+        return replace(news, password_of=OWNER_NAME, password=password) if password else news
 
     async def act(self, visitor: HTTPConnection, message: Mapping[str, Any]) -> News:
         """What a button says: end a session, revoke a key, show a code, remove somebody, make up a new password.
@@ -146,8 +145,7 @@ class HomeNetwork:
         """A new person with a made-up password. Raises :class:`NotAllowed`, AccountsError."""
         accounts, password = self._owners(visitor), made_up_password()
         account = await asyncio.to_thread(accounts.add, name.strip(), password)
-        code = self._code(account.name)
-        return News(account.name, password, "", code.code_for, code.code)
+        return replace(self._code(account.name), password_of=account.name, password=password)
 
     async def make_key(self, visitor: HTTPConnection, label: str) -> News:
         """A key with which a program may do what the owner may. Raises :class:`NotAllowed`."""

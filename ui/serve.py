@@ -72,6 +72,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace, build: Build)
     control.on_ollama = write_note
     write_note(False)
     print(access.announcement(), flush=True)
+    access.made_up_password = None
     beside = [asyncio.create_task(warm_up(engine, server)), asyncio.create_task(follow(control.home, server))]
     try:
         await server.serve()

@@ -33,7 +33,7 @@ class Access:
 
     ``accounts`` is None while only this computer may come in. ``password_here`` says whether this computer, too, has to log
     in when there are accounts: with ``--lan`` it does; with the switch in Settings its own connections stay the owner's, as
-    they were before. ``made_up_password`` is there once: in the run in which the owner's password was made up.
+    they were before. ``made_up_password`` is the owner's password from when it is made up until it has been shown.
     """
 
     host: str
@@ -86,7 +86,6 @@ class Access:
         or one that is made up the first time. Raises AccountsError when ``password`` is too short.
         """
         accounts = self._kept = self._kept or open_accounts(Path(data_dir))
-        self.made_up_password = None
         if accounts.account(OWNER_NAME) is None:
             made_up = None if password else made_up_password()
             accounts.add(OWNER_NAME, password or made_up or "", owner=True)

@@ -226,8 +226,11 @@ async def test_an_address_that_another_program_has_is_named_and_changes_nothing(
             with pytest.raises(LocalRLMError, match=f"port {server.config.port} there"):
                 await network.turn(HTTPConnection(request()), True)
         assert not network.is_open
-        await network.turn(HTTPConnection(request()), True)
+        news = await network.turn(HTTPConnection(request()), True)
         assert network.is_open
+        assert news.password, "it was made up by the first try, and nobody has seen it yet"
+        await network.turn(HTTPConnection(request()), False)
+        assert not (await network.turn(HTTPConnection(request()), True)).password
         await network.turn(HTTPConnection(request()), False)
 
 
