@@ -36,7 +36,7 @@ FINAL: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("prefill", 240, ()),
     ("long_context", 240, (*EMBEDDED, "--fresh")),
     ("long_context", 240, ("--fresh",)),
-    ("samples", 150, ()),
+    ("samples", 180, ()),
     ("recall", 240, ()),
     ("ingest", 420, ()),
 )

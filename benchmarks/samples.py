@@ -25,9 +25,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--strategy", choices=("auto", "loop", "plan", "retrieve"), default="auto")
     parser.add_argument("--kinds", default="find_one", help="of the questions (default %(default)s)")
-    parser.add_argument(
-        "--documents", default="handbook.md,meeting_notes.txt", help=f"of {', '.join(DOCUMENTS)}"
-    )
+    parser.add_argument("--documents", default=",".join(DOCUMENTS), help="some of %(default)s")
     parser.add_argument("--count", type=int, default=None, help="at most so many questions")
 
 
