@@ -12,9 +12,8 @@ from rlm_core.repl.process import WorkerProcess
 class WorkerPool:
     """Owns one spare worker. Give the same pool to all sessions of an application; close it at the end.
 
-    The next spare starts when a session is closed: while one works on a large context, nothing competes with it for
-    memory and processor. ``script`` is the worker's entry point (tests put another one in its place). With ``ready``
-    False there is no spare before :meth:`make_ready`.
+    Who takes the spare says with :meth:`make_ready` when the next one may start. ``script`` is the worker's entry point
+    (tests put another one in its place). With ``ready`` False there is no spare before :meth:`make_ready`.
     """
 
     def __init__(self, script: Path = BOOT, *, ready: bool = True) -> None:
