@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from memory_store.embedding import Vectors
 
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_SMALL = 1_000  # characters that one thread embeds
 _WINDOWS = 8  # of one text at most; a longer one is represented by its beginning
 _loading = (
     threading.Lock()
@@ -84,9 +85,10 @@ class SentenceTransformerModel:
         import torch
 
         try:
-            # One short text has nothing to share out, and threads that wait for each other on a busy computer make a
-            # question ten times slower.
-            torch.set_num_threads(1 if len(pieces) == 1 else self._threads)
+            # A question or a short exchange has nothing to share out, and threads that wait for each other on a busy
+            # computer make it ten times slower.
+            small = sum(map(len, pieces)) < _SMALL
+            torch.set_num_threads(1 if small else self._threads)
             rows = self._model.encode(pieces, batch_size=16, convert_to_numpy=True, show_progress_bar=False)
         except RuntimeError as error:
             raise EmbedderError(f"The embedding model failed: {error}") from error
