@@ -75,7 +75,8 @@ def timeline(events: Sequence[Event]) -> str:
         drawn.append(
             f'<span class="bar {style}" style="left:{left:.2f}%;width:{width:.2f}%;top:{lane * 20}px" title="{esc(text)}"></span>'
         )
-    marks = "".join(f"<span>{duration(length * part / 4)}</span>" for part in range(5))
+    quarters = [length * part / 4 for part in range(5)]
+    marks = "".join(f"<span>{f'{at:.2f} s' if length < 4 else duration(at)}</span>" for at in quarters)
     key = '<span class="bar-key root">root</span><span class="bar-key sub">sub-calls</span><span class="bar-key cell">code</span>'
     label = f"Timeline: {count(len(bars), 'step')} in {duration(length)}, at most {len(lanes)} at once"
     return block(
