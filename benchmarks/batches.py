@@ -1,7 +1,8 @@
 """A batch of 64 sub-calls of 100 ms each, with 4, 8, 16 and 64 at once, against the ideal time.
 
-The time from the root's reply that holds the batch to the root's next request, in the second answer of a process. ``rlms`` has
-always 16 at once and ``dspy.RLM`` always 8; LocalRLM and ``recursive-llm`` are told.
+The time from the root's reply that holds the batch to the root's next request, in the second answer of a process and its
+second turn (the first one waits for the sandbox where an engine starts that beside its first request). ``rlms`` has always 16
+at once and ``dspy.RLM`` always 8; LocalRLM and ``recursive-llm`` are told.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
                 engine,
                 1_000,
                 2,
-                [CELL],
+                ["print(len(context))", CELL],
                 parallel=parallel,
                 delay=DELAY,
                 limit=arguments.limit,
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
 def _batch_seconds(trial: Trial) -> list[float]:
     """Of the second answer: the first one is cold."""
     return [
-        answer.turns[0] / 1000
+        answer.turns[1] / 1000
         for answer in trial.answers[1:]
         if answer.whole and len(answer.exchanges) - len(answer.roots) == CALLS
     ]
