@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 import aiohttp
 
@@ -46,19 +46,20 @@ class Silent(HttpError):
 class PerLoop(Generic[T]):
     """One object for each event loop that asks for it.
 
-    A connection belongs to the event loop it was opened on, but a backend outlives loops: a script that calls the
-    blocking interface twice runs two of them.
+    A connection belongs to the event loop it was opened on, but a backend outlives loops: a script that calls
+    ``asyncio.run`` twice runs two of them. What was made for a loop that is closed is let go.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        self._made: dict[asyncio.AbstractEventLoop, T] = {}
         self._lock = threading.Lock()
 
     def get(self) -> T:
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._made:
+                self._made = {other: made for other, made in self._made.items() if not other.is_closed()}
                 self._made[loop] = self._make()
             return self._made[loop]
 
@@ -110,9 +111,16 @@ class Answer:
         return json.loads(self.body)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Connections that may also end with their event loop or with the process."""
+
+    def __del__(self) -> None:
+        """Says nothing: a script that asks and ends has done nothing wrong."""
+
+
 class HttpClient:
     """Requests to one server, on one event loop. ``headers`` go with each of them; ``keep_alive`` says whether a connection
-    is used again."""
+    is used again. One that is not closed lets go of its connections when nobody needs it any more."""
 
     def __init__(
         self, base_url: str, headers: Mapping[str, str] | None = None, *, keep_alive: bool = True
@@ -131,6 +139,7 @@ class HttpClient:
         """
         if self._session is None:
             self._session = self._opened()
+            finalize(self, self._session.detach)  # or aiohttp complains of it on the user's screen
         data = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         with _in_our_words():
             return Response(
@@ -168,7 +177,7 @@ class HttpClient:
             {"keepalive_timeout": KEPT_SECONDS} if self._keep_alive else {"force_close": True}
         )
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, **keeping),
+            connector=_Connector(limit=0, use_dns_cache=False, **keeping),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity", **self._headers},
             timeout=aiohttp.ClientTimeout(

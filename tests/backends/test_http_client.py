@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
+import weakref
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from rlm_core.backends import http_client
-from rlm_core.backends.http_client import BrokenOff, HttpClient, NotConnected, Silent
+from rlm_core.backends.http_client import BrokenOff, HttpClient, NotConnected, PerLoop, Silent
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -305,3 +309,47 @@ async def test_half_a_character_in_a_text_does_not_stop_the_request() -> None:
         await client.ask("POST", "/", {"text": "ä\ud83d"})
         await client.close()
     assert json.loads(server.bodies[0]) == {"text": "ä?"}
+
+
+class LoopBound:
+    """Holds on to its event loop, as a client with connections does."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+
+
+def test_what_was_made_for_a_closed_event_loop_is_let_go() -> None:
+    per_loop = PerLoop(LoopBound)
+
+    async def made() -> weakref.ref[LoopBound]:
+        return weakref.ref(per_loop.get())
+
+    first, second = asyncio.run(made()), asyncio.run(made())
+    gc.collect()
+    assert first() is None
+    assert second() is not None
+
+
+ASKS_AND_ENDS = """
+import asyncio, sys, threading
+from rlm_core.backends.http_client import HttpClient, PerLoop
+
+per_loop = PerLoop(lambda: HttpClient(sys.argv[1]))
+
+async def ask():
+    return (await per_loop.get().ask("GET", "/")).text
+
+print(asyncio.run(ask()), asyncio.run(ask()))
+loop = asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+print(asyncio.run_coroutine_threadsafe(ask(), loop).result())
+"""
+
+
+async def test_a_script_that_asks_and_ends_hears_no_complaint() -> None:
+    async with serving(Server(whole(b"a"), whole(b"b"), whole(b"c"))) as url:
+        script = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ASKS_AND_ENDS, url, stdout=PIPE, stderr=PIPE
+        )
+        said, complained = await script.communicate()
+    assert (said.split(), complained) == ([b"a", b"b", b"c"], b"")
