@@ -40,6 +40,8 @@ _FILE = ("/gradio_api/file=", "/gradio_api/file/")
 _UPLOAD = "/gradio_api/upload"
 _HEARTBEAT = "/gradio_api/heartbeat/"
 _MOST_TABS = 100_000
+_LONGEST_TAB = 200
+_MOST_DECODINGS = 4
 
 
 class GradioPaths:
@@ -56,7 +58,7 @@ class GradioPaths:
             await self.app(scope, receive, send)
             return
         path = _plain(scope["path"])
-        if path.startswith(_CLOSED) or not self._may_read(scope, path):
+        if path is None or path.startswith(_CLOSED) or not self._may_read(scope, path):
             await refuse(scope, receive, send, 404, "There is nothing here.")
         elif path.rstrip("/") == _UPLOAD and scope["method"] == "POST":
             await self._upload(scope, receive, send)
@@ -77,10 +79,12 @@ class GradioPaths:
         return all(self._sits_at(tab, user) for tab in tabs)
 
     def _uploaded(self, file: str, user: str) -> bool:
-        return "\0" not in file and user in self._uploads.get(os.path.realpath(file), ())
+        return "\0" not in file and user in self._uploads.get(_place(file), ())
 
     def _sits_at(self, tab: str, user: str) -> bool:
         """Whether this browser tab is the user's; an unknown one belongs to whoever names it first."""
+        if len(tab) > _LONGEST_TAB:
+            return False  # Gradio's have 11 characters; these are kept
         owner = self._tabs.setdefault(tab, user)
         if len(self._tabs) > _MOST_TABS:
             del self._tabs[next(iter(self._tabs))]
@@ -104,7 +108,7 @@ class GradioPaths:
         paths = _json(answer)  # an error page is none: nothing was uploaded
         for path in paths if isinstance(paths, list) else ():
             if isinstance(path, str):
-                self._uploads.setdefault(os.path.realpath(path), set()).add(user)
+                self._uploads.setdefault(_place(path), set()).add(user)
 
     async def _event(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets an event pass only if it comes from a tab of this user and names only files that this user uploaded."""
@@ -150,8 +154,20 @@ def _json(body: bytes) -> Any:
         return {"path": ""}  # nobody's file: nested like this, nothing of ours is
 
 
-def _plain(path: str) -> str:
-    """Decoded once more than the server did: Gradio does the same with what stands behind ``file=``."""
-    while (decoded := unquote(path)) != path:
+def _place(file: str) -> str:
+    """Under which name a file is known here. The disk is not asked: on Windows, to look at ``//elsewhere/x`` is to log in
+    there, and a page of another site can lead the browser to any path."""
+    return os.path.normcase(os.path.abspath(file))
+
+
+def _plain(path: str) -> str | None:
+    """Decoded to the end, because Gradio decodes what stands behind ``file=`` once more than the server did. None for what
+    is encoded more often than anybody needs: a long address would take minutes."""
+    for _ in range(_MOST_DECODINGS):
+        decoded = unquote(path)
+        if decoded == path:
+            break
         path = decoded
+    else:
+        return None
     return "/" + path.lstrip("/").replace("\\", "/") if path.startswith(("//", "\\")) else path

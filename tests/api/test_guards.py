@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from rlm_core.security import gradio_paths
 from rlm_core.security.gradio_paths import GradioPaths
 from rlm_core.security.headers import CONTENT_SECURITY_POLICY
 from rlm_core.security.hosts import HostAndOrigin
@@ -245,6 +248,53 @@ async def test_an_upload_is_served_to_the_one_who_made_it_only(uploads: GradioPa
         assert await _answered(uploads, asked, []) == 404, path
     assert await _answered(uploads, {"path": "/gradio_api/upload", **owner}, []) == 200
     assert await _answered(uploads, {**file, **owner}, []) == 200
+
+
+async def test_a_file_that_is_named_is_not_looked_at(
+    uploads: GradioPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows the computer would log in wherever ``//elsewhere/share`` is."""
+    touched: list[str] = []
+    look = os.lstat
+
+    def lstat(path: Any, **more: Any) -> os.stat_result:
+        touched.append(str(path))
+        return look(path, **more)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    asked = {
+        "method": "GET",
+        "path": "/gradio_api/file=//elsewhere/share/x",
+        "localrlm.user": "local",
+    }
+    assert await _answered(uploads, asked, []) == 404
+    event = {"path": "/gradio_api/queue/join", "localrlm.user": "local"}
+    said = json.dumps({"data": [{"path": "//elsewhere/share/x"}]}).encode()
+    assert await _answered(uploads, event, [{"type": "http.request", "body": said}]) == 403
+    assert not [path for path in touched if "elsewhere" in path]
+
+
+async def test_an_address_is_decoded_a_few_times_only(
+    uploads: GradioPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of another site can lead the browser to ``/%252525...``, as long as it likes."""
+    times: list[str] = []
+
+    def counted(path: str) -> str:
+        times.append(path)
+        return unquote(path)
+
+    monkeypatch.setattr(gradio_paths, "unquote", counted)
+    asked = {"method": "GET", "path": "/%" + "25" * 500, "localrlm.user": "local"}
+    assert await _answered(uploads, asked, []) == 404
+    assert len(times) < 10
+
+
+async def test_the_name_of_a_tab_is_short(uploads: GradioPaths) -> None:
+    event = {"path": "/gradio_api/queue/join", "localrlm.user": "anna"}
+    for length, status in ((11, 200), (36, 200), (10_000, 404)):
+        said = json.dumps({"session_hash": "x" * length}).encode()
+        assert await _answered(uploads, event, [{"type": "http.request", "body": said}]) == status
 
 
 async def test_an_event_may_hide_a_file_anywhere_in_its_data(uploads: GradioPaths) -> None:
