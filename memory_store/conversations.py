@@ -97,7 +97,7 @@ class Conversations:
 
 
 def clean(text: str) -> str:
-    """Text that can be stored as UTF-8: half surrogate pairs (from broken JSON escapes) become U+FFFD."""
+    """Text that can be stored as UTF-8: half surrogate pairs (from broken JSON escapes) become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 

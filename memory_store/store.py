@@ -161,7 +161,7 @@ class MemoryStore:
         self, text: str, *, user: str = "local", limit: int = 50
     ) -> list[ConversationHit]:
         """Conversations with all these words in their title or in one message; the last word may be unfinished."""
-        return self._conversations.search(text, user, limit)
+        return self._conversations.search(clean(text), user, limit)
 
     # messages
 
@@ -283,13 +283,15 @@ class MemoryStore:
         """
         scope = message_scope(user, conversation_id, exclude, since, until, speaker)
         nearest = self._indexer.nearest
-        return recall(self._db, lambda *ask: nearest(MESSAGES, *ask), query, k, scope, neighbours, rankings)
+        return recall(
+            self._db, lambda *ask: nearest(MESSAGES, *ask), clean(query), k, scope, neighbours, rankings
+        )
 
     def expect(self, query: str) -> None:
         """A recall or a search with these very words comes soon: do now what does not depend on what is stored.
 
         Takes as long as embedding one text; call it in a thread, beside other work."""
-        self._indexer.expect(query)
+        self._indexer.expect(clean(query))
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything is embedded (or cannot be: see `status`). `timeout` in seconds raises TimeoutError."""
@@ -349,7 +351,7 @@ class MemoryStore:
         scope = passage_scope(user, document_ids)
         nearest = self._indexer.nearest
         return search_passages(
-            self._db, lambda *ask: nearest(CHUNKS, *ask), self.place, query, k, scope, rankings
+            self._db, lambda *ask: nearest(CHUNKS, *ask), self.place, clean(query), k, scope, rankings
         )
 
     def place(self, document_id: str, offset: int) -> str:

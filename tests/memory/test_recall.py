@@ -278,3 +278,14 @@ def test_importing_the_package_is_quick() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_half_a_character_in_a_question_does_not_stop_the_search(knowing_store: MemoryStore) -> None:
+    question = "Where does the \ud83d walrus sleep?"
+    knowing_store.add_message("c", "user", question)
+    knowing_store.add_document("zoo.txt", b"The walrus sleeps on the ice.")
+    knowing_store.flush(60)
+    knowing_store.expect(question)
+    assert [hit.text for hit in knowing_store.recall(question)] == ["Where does the ? walrus sleep?"]
+    assert [hit.text for hit in knowing_store.search_documents(question)] == ["The walrus sleeps on the ice."]
+    assert knowing_store.search_conversations("walrus \ud83d")
