@@ -114,7 +114,7 @@ class Answer:
 class _Connector(aiohttp.TCPConnector):
     """Connections that may also end with their event loop or with the process."""
 
-    def __del__(self) -> None:
+    def __del__(self, _warnings: Any = None) -> None:
         """Says nothing: a script that asks and ends has done nothing wrong."""
 
 
