@@ -14,8 +14,9 @@ esc = escape
 
 
 def block(html: str) -> str:
-    """HTML that Markdown leaves alone: one line, line ends as character references."""
-    return html.strip().replace("\r\n", "\n").replace("\n", "&#10;")
+    """HTML that Markdown leaves alone: one line, line ends as character references. (To Markdown a lone carriage return is
+    a line end too: two of them in a name would end the HTML, and what follows could be a link that runs a script.)"""
+    return html.strip().replace("\r\n", "\n").replace("\r", "\n").replace("\n", "&#10;")
 
 
 def do(

@@ -11,14 +11,17 @@ from memory_store.records import ConversationHit, Section
 from rlm_core.backends.base import ModelInfo
 from rlm_core.errors import SettingsError
 from rlm_core.results import Citation
+from rlm_core.security.accounts import Key
 from rlm_core.settings import Settings
 from tests.ui.records import conversation, document, message
 from ui.documents_view import Upload, found, highlight, inside, shelf, uploads
 from ui.exports import as_json, as_markdown, file_name
-from ui.html import marked
+from ui.home import NOTHING_NEW, Person, State
+from ui.html import block, marked
 from ui.marks import Marks
 from ui.meter import Load, meter
 from ui.models_view import window_cost
+from ui.network import home_network
 from ui.passage_view import passage_panel
 from ui.settings_form import FIELDS, change, value_of
 from ui.sidebar import conversation_list, search_results
@@ -174,3 +177,13 @@ def test_marks_outlive_the_app_and_a_damaged_note_of_them_is_no_obstacle(tmp_pat
     assert Marks(note).everywhere("local") == ()
     note.write_text("[")
     assert Marks(note).everywhere("anna") == ()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\n\r", "\n\r"])
+def test_no_kind_of_line_end_leads_out_of_html_into_markdown(end: str) -> None:
+    label = f"mine{end}{end}[Click here](javascript:alert(1)){end}<img src=x>"
+    anna = Person("anna", owner=False, sessions=(), keys=(Key("k1", "anna", label, 0.0, None),))
+    html = home_network(State(True, False, ("http://192.168.7.9:8000",), (anna,), ""), NOTHING_NEW)
+    assert len(html.splitlines()) == 1
+    assert "<img" not in html
+    assert block(f"<pre>a{end}b</pre>").count("&#10;") == len(f"a{end}b".splitlines()) - 1
