@@ -77,6 +77,15 @@ class Key:
     used_at: float | None
 
 
+@dataclass(frozen=True)
+class _Invitation:
+    """``password`` is the hash that the account had then."""
+
+    name: str
+    password: str | None
+    expires: float
+
+
 class Accounts:
     """The accounts in ``file``. Thread-safe; several processes may have it open (the command line beside the app)."""
 
@@ -88,7 +97,7 @@ class Accounts:
         self._database.row_factory = sqlite3.Row
         self._database.execute("PRAGMA foreign_keys = ON")
         self._database.executescript(_SCHEMA)
-        self._invitations: dict[str, tuple[str, float]] = {}
+        self._invitations: dict[str, _Invitation] = {}
 
     def close(self) -> None:
         self._database.close()
@@ -124,7 +133,7 @@ class Accounts:
         return account
 
     def set_password(self, name: str, password: str) -> None:
-        """Also ends all sessions of this account. Raises :class:`AccountsError`."""
+        """Also ends all sessions of this account and its invitations. Raises :class:`AccountsError`."""
         if not self._write(
             "UPDATE accounts SET password = ? WHERE name = ?", _hashed(password), name.casefold()
         ):
@@ -142,8 +151,7 @@ class Accounts:
 
     def check(self, name: str, password: str) -> Account | None:
         """The account if the password is right. Slow on purpose: call it in a thread."""
-        rows = self._rows("SELECT password FROM accounts WHERE name = ?", name.casefold())
-        stored = next((row["password"] for row in rows), None)
+        stored = self._password(name)
         right = check_password(password, stored or nobody())
         return self.account(name) if right and stored else None
 
@@ -241,22 +249,31 @@ class Accounts:
     # invitations: a log-in that works once, for a QR code
 
     def invite(self, name: str) -> str:
-        """A token that logs ``name`` in once within 15 minutes. Lost when the app ends. Raises :class:`AccountsError`."""
+        """A token that logs ``name`` in once within 15 minutes, unless the password changes first, here or on the command
+        line. Lost when the app ends. Raises :class:`AccountsError`."""
         account = self.account(name)
         if account is None:
             raise AccountsError(f"There is no account '{name}'.")
         now = time.time()
         token = new_token()
+        invitation = _Invitation(account.name, self._password(account.name), now + INVITATION_SECONDS)
         with self._lock:
-            self._invitations = {key: value for key, value in self._invitations.items() if value[1] > now}
-            self._invitations[hash_token(token)] = (account.name, now + INVITATION_SECONDS)
+            kept = {key: value for key, value in self._invitations.items() if value.expires > now}
+            self._invitations = {**kept, hash_token(token): invitation}
         return token
 
     def accept(self, token: str) -> Account | None:
         """The invited account; the token is spent."""
         with self._lock:
-            name, expires = self._invitations.pop(hash_token(token), ("", 0.0))
-        return self.account(name) if expires > time.time() else None
+            found = self._invitations.pop(hash_token(token), None)
+        if found is None or found.expires <= time.time() or self._password(found.name) != found.password:
+            return None
+        return self.account(found.name)
+
+    def _password(self, name: str) -> str | None:
+        """The hash; it is another one after each change, and for somebody else of the same name."""
+        rows = self._rows("SELECT password FROM accounts WHERE name = ?", name.casefold())
+        return next((row["password"] for row in rows), None)
 
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         with self._lock:

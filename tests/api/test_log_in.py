@@ -142,6 +142,25 @@ def test_an_invitation_works_once(home: Home) -> None:
         assert thief.post("/login", data={"token": token}).status_code == 401
 
 
+def test_an_invitation_ends_with_the_password_and_with_the_account(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path / "access.sqlite3")
+    accounts.add("anna", "annas-own-password")
+    beside = Accounts(tmp_path / "access.sqlite3")  # the command line, while the app runs
+    for changed in (
+        lambda: accounts.set_password("anna", "another-password"),
+        lambda: beside.set_password("anna", "a-third-password"),
+        lambda: (beside.remove("anna"), beside.add("anna", "another-annas-password")),
+        lambda: accounts.remove("anna"),
+    ):
+        old = accounts.invite("anna")
+        unused = accounts.invite("anna")
+        assert accounts.accept(unused) is not None
+        changed()
+        assert accounts.accept(old) is None
+    beside.close()
+    accounts.close()
+
+
 def test_the_qr_code_is_an_invitation(owner: httpx.Client, anna: httpx.Client) -> None:
     invitation = owner.post("/account/invitations", json={"name": "anna"}).json()
     assert invitation["qr"].startswith("<svg")
