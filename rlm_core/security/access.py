@@ -18,7 +18,10 @@ from rlm_core.security.network import home_addresses, host_names, is_loopback
 from rlm_core.security.passwords import made_up_password
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
-_OF_A_PROXY = ("x-forwarded-for", "forwarded", "x-real-ip")
+_OF_A_PROXY = (
+    *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-server"),
+    *("x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip"),
+)
 _LOOK_AGAIN_SECONDS = 5.0
 
 
@@ -119,8 +122,11 @@ class Access:
     def lets_in_without_log_in(self, scope: Scope) -> bool:
         """Whether whoever sent this request is the owner without saying so: a connection from this computer to itself,
         under its own name, and not passed on by a proxy for somebody else."""
-        if not (_is_here(scope.get("client")) and _is_here(scope.get("server"))):
+        client, server = scope.get("client"), scope.get("server")
+        if not server or not _is_here(server[0]):
             return False
+        if not _is_here(client[0]) if client else _is_address(server[0]):
+            return False  # a Unix socket has no client; on a network it is one that has hung up already
         if self.accounts is None:
             return True
         headers = Headers(scope=scope)
@@ -215,13 +221,15 @@ class Access:
         return "\n".join(lines)
 
 
-def _is_here(end: tuple[str, int | None] | None) -> bool:
+def _is_here(end: str) -> bool:
     """Whether this end of a connection is on this computer: on its loopback interface, or on no network at all (a test's
     client, a Unix socket)."""
-    if not end:
-        return True
+    return is_loopback(end) or not _is_address(end)
+
+
+def _is_address(end: str) -> bool:
     try:
-        ipaddress.ip_address(end[0])
+        ipaddress.ip_address(end)
     except ValueError:
-        return True
-    return is_loopback(end[0])
+        return False
+    return True

@@ -84,10 +84,29 @@ async def test_with_the_switch_only_this_computer_under_its_own_name_needs_no_lo
         "a tunnel to this computer's own address"
     )
     assert await admitted(access, request(client=("::ffff:192.168.7.20", 5))) == 401
-    for name in (b"x-forwarded-for", b"forwarded", b"x-real-ip"):
+    for name in (
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"forwarded",
+        b"via",
+        b"x-real-ip",
+    ):
         passed_on = request()
         passed_on["headers"].append((name, b"192.168.7.20"))
         assert await admitted(access, passed_on) == 401
+
+
+async def test_a_connection_of_which_an_end_is_unknown_is_nobodys(tmp_path: Path) -> None:
+    """A client that hangs up at once has no address any more when the server looks."""
+    access = Access.loopback()
+    for refused in (401, 403):
+        access.open_home(tmp_path) if refused == 401 else access.close_home()
+        assert await admitted(access, request(client=None)) == refused
+        assert await admitted(access, request(server=None)) == refused
+        assert await admitted(access, request(client=None, server=None)) == refused
+        assert await admitted(access, request(client=None, server=OWN)) == refused
+        assert await admitted(access, request(client=None, server=("/run/localrlm.sock", None))) == "local"
 
 
 async def test_with_lan_this_computer_logs_in_too(tmp_path: Path) -> None:
