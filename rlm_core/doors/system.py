@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 
 import rlm_core
 from memory_store import StoreError
 from rlm_core.backends.base import ModelInfo
-from rlm_core.doors.house import House, TheHouse, User
+from rlm_core.doors.house import House, Refused, TheHouse, User
 from rlm_core.doors.schemas import (
     BackendOut,
     LoadedModel,
@@ -111,7 +111,10 @@ async def read_settings(house: TheHouse, user: User) -> Settings:
 
 @router.post("/settings", responses={403: {"model": Problem}})
 async def change_settings(
-    house: TheHouse, user: User, values: Annotated[dict[str, Any], Body(examples=[{"temperature": 0.2}])]
+    request: Request,
+    house: TheHouse,
+    user: User,
+    values: Annotated[dict[str, Any], Body(examples=[{"temperature": 0.2}])],
 ) -> Settings:
     """Change some settings, for example ``{"limits": {"max_depth": 1}}``; they hold from the next message on and are
     written to the settings file. 422 names the field that was not accepted."""
@@ -119,6 +122,9 @@ async def change_settings(
     if values.get("api_key") == HIDDEN:
         values = {key: value for key, value in values.items() if key != "api_key"}
     settings = house.engine.settings.changed(values)
+    opens = settings.server.lan != house.engine.settings.server.lan
+    if opens and not house.access.lets_in_without_log_in(request.scope):
+        raise Refused("The home network is opened and closed on the computer that runs LocalRLM only.")
     await house.engine.apply(settings)
     await asyncio.to_thread(_save, house.config_path, values)
     return _without_secrets(settings)

@@ -203,6 +203,15 @@ def test_logging_out_ends_the_session_on_the_server(home: Home) -> None:
         assert thief.get("/status", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == 401
 
 
+def test_nobody_opens_the_home_network_from_elsewhere(home: Home, owner: httpx.Client) -> None:
+    before = owner.get("/settings").json()
+    refused = owner.post("/settings", json={"server": {"lan": True}})
+    assert refused.status_code == 403
+    assert "on the computer that runs" in refused.json()["detail"]
+    assert owner.post("/settings", json={"server": before["server"]}).is_success, "nothing has changed"
+    assert owner.get("/settings").json() == before
+
+
 def test_a_new_password_ends_all_sessions(home: Home, owner: httpx.Client) -> None:
     assert owner.post("/account/users", json={"name": "ben", "password": "first-password"}).status_code == 201
     ben = home.log_in("ben", "first-password")
