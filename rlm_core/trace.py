@@ -99,7 +99,8 @@ class TraceWriter:
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("a", encoding="utf-8")
+                # a text may hold half a surrogate pair, which UTF-8 has no form for
+                self._file = self.path.open("a", encoding="utf-8", errors="replace")
             self._file.write("".join(f"{_ENCODE(to_json(event))}\n" for event in events))
             self._file.flush()
         except OSError as error:

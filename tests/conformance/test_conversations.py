@@ -5,6 +5,8 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
+
 from rlm_core.events import (
     CodeEvent,
     ModelCallStartedEvent,
@@ -18,6 +20,7 @@ from rlm_core.events import (
 )
 from rlm_core.jobs import ConversationBusy, Jobs
 from rlm_core.request import MessageRequest
+from rlm_core.settings import Mode
 from rlm_core.trace import read_trace, trace_path
 from tests.conformance.stage import Actor, Outcome, Says, Stage, fence, finish
 from tests.scripted.script import ChatRequest, Reply
@@ -116,6 +119,22 @@ async def test_question_and_answer_are_in_the_store_with_their_route_and_cost(tm
     assert answer.metadata["route"]["strategy"] == "loop"
     assert answer.metadata["usage"]["llm_calls"] == outcome.usage.llm_calls
     assert answer.metadata["partial"] is False
+
+
+@pytest.mark.parametrize("mode", ["direct", "recursive"])
+async def test_half_a_character_in_question_and_material_does_not_stop_the_answer(
+    mode: Mode, tmp_path: Path
+) -> None:
+    actor = Actor(direct="Fine.", root=[finish("context[:6]")])
+    async with Stage(actor, tmp_path) as stage:
+        outcome = await stage.ask(
+            "Count \ud83d, please", context="half \ud83d of it " * 9, mode=mode, conversation_id="talk"
+        )
+        question, answer = stage.store.messages("talk")
+        assert stage.engine.trace(answer.id)[-1].type == "done"
+    assert question.text == "Count ?, please"
+    assert answer.text == outcome.answer
+    assert answer.status == "complete"
 
 
 async def test_a_conversation_is_answered_once_at_a_time(tmp_path: Path) -> None:
