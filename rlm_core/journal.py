@@ -29,7 +29,8 @@ class Journal:
         self._store = store
         self._id = answer_id
         self._text: list[str] = []
-        self._save_at: float | None = None
+        self._saved = 0
+        self._save_at = 0.0
         self._metadata: dict[str, Any] = {}
         self._answer: AnswerEvent | None = None
 
@@ -47,14 +48,21 @@ class Journal:
             elif isinstance(event, AnswerEvent):
                 self._answer = event
 
+    @property
+    def due(self) -> float | None:
+        """Seconds until the growing text is to be committed; None when all of it is."""
+        return None if self._saved == len(self._text) else max(0.0, self._save_at - time.monotonic())
+
     async def save(self, *, last: bool) -> None:
-        """Commit the growing text every now and then, and with ``last`` the whole answer."""
+        """Commit the growing text if it is due, and with ``last`` the whole answer."""
+        pieces = len(self._text)
         if last:
             await asyncio.to_thread(self._finish)
-        elif self._text and self._save_at is None:
+        elif pieces and not self._save_at:
             self._save_at = time.monotonic() + SECONDS_BETWEEN_WRITES  # the first words wait for no commit
-        elif self._save_at is not None and time.monotonic() > self._save_at:
+        elif self.due == 0.0:
             await asyncio.to_thread(self._store.update_message, self._id, text="".join(self._text))
+            self._saved = pieces
             self._save_at = time.monotonic() + SECONDS_BETWEEN_WRITES
 
     def _finish(self) -> None:

@@ -40,7 +40,7 @@ class Record:
         return [self._last]
 
     async def _noted(self, events: asyncio.Queue[Event]) -> list[Event]:
-        happened = [await events.get()]
+        happened = [await self._next(events)]
         while not events.empty():
             happened.append(events.get_nowait())
         if self._journal is not None:
@@ -54,6 +54,16 @@ class Record:
         elif self._journal is not None:
             await self._journal.save(last=False)
         return happened
+
+    async def _next(self, events: asyncio.Queue[Event]) -> Event:
+        """The next event. What was said is committed in time, also while none comes."""
+        while self._journal is not None and (due := self._journal.due) is not None:
+            try:
+                async with asyncio.timeout(due):
+                    return await events.get()
+            except TimeoutError:
+                await self._journal.save(last=False)
+        return await events.get()
 
     async def keep_rest(self, events: asyncio.Queue[Event]) -> None:
         """Write down all that is still to come, for a message that nobody listens to any more."""

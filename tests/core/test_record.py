@@ -68,3 +68,21 @@ async def test_an_answer_is_saved_though_its_listener_is_cancelled_in_the_last_m
     await record.keep_rest(events)
     assert record.complete
     assert set(store.saved) == {("Good morning", "complete")}
+
+
+async def test_words_are_saved_though_the_model_says_no_more_for_long(tmp_path: Path) -> None:
+    saved = asyncio.Queue[str]()
+    loop = asyncio.get_running_loop()
+
+    class Store:
+        def update_message(self, message_id: str, *, text: str) -> None:
+            loop.call_soon_threadsafe(saved.put_nowait, text)
+
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    record = Record(TURN, tmp_path, cast(MemoryStore, Store()))
+    events.put_nowait(ENDING[1])
+    assert await record.keep(events) == ENDING[1:2]
+    listening = asyncio.create_task(record.keep(events))
+    assert await asyncio.wait_for(saved.get(), 60) == "Good "
+    events.put_nowait(ENDING[2])
+    assert await listening == ENDING[2:3]
