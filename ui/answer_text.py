@@ -17,6 +17,13 @@ _CODE = re.compile(
     r"(^ {0,3}(?P<fence>`{3,}|~{3,}).*?(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))",
     re.M | re.S,
 )
+_FENCE = re.compile(r"^(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*\n?.*?(?:^ {0,3}\1[`~]* *$|\Z)", re.M | re.S)
+_FENCES_UNSURE = re.compile(
+    r"\r|\$\$|^ {0,3}\[(?:\\.|[^\[\]\\])+\]:|^(?!`{3}|~{3})[^\n]*(?:`{3}|~{3})", re.M | re.S
+)
+"""What can make Markdown see another beginning or end of a fenced block than :data:`_FENCE` does: carriage returns, formulas,
+link definitions, fences that do not begin their line."""
+_WORD_JOINER = "\u2060"
 _IMAGE = re.compile(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])?")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _NUMBER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?![(\[:])")
@@ -33,7 +40,7 @@ def quotations_of(metadata: Any) -> tuple[Quotation, ...]:
 
 
 def safe(text: str) -> str:
-    """Markdown without HTML, images or anything else that acts by itself. Code stays as it is."""
+    """Markdown without HTML, images or anything else that acts by itself. Code looks as it is."""
     return _outside_code(text, _plain)
 
 
@@ -58,14 +65,21 @@ def shown(
 
 
 def _outside_code(text: str, change: Any) -> str:
+    surely = set() if _FENCES_UNSURE.search(text) else {found.span() for found in _FENCE.finditer(text)}
     pieces: list[str] = []
     end = 0
     for match in _CODE.finditer(text):
         pieces.append(change(text[end : match.start()]))
-        pieces.append(match.group(0))
+        pieces.append(match.group(0) if match.span() in surely else _inert(match.group(0)))
         end = match.end()
     pieces.append(change(text[end:]))
     return "".join(pieces)
+
+
+def _inert(code: str) -> str:
+    """What Markdown may not take for code after all: a backtick can belong to an address, a table or the paragraph before. So
+    no tag begins in it. In a line of text this is not to be seen; a block shows what was done to it."""
+    return _TAG.sub("&lt;" if "\n" in code else f"<{_WORD_JOINER}", code)
 
 
 def _plain(text: str) -> str:

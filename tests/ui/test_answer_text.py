@@ -34,8 +34,36 @@ def test_an_image_is_named_and_its_address_is_gone(text: str) -> None:
 
 
 def test_code_stays_as_it_is() -> None:
-    text = "Use `<div>` or\n```html\n<b>![x](y)</b>\n```\nand <i>that</i>."
-    assert safe(text) == "Use `<div>` or\n```html\n<b>![x](y)</b>\n```\nand &lt;i>that&lt;/i>."
+    text = "Use `a < b` or\n```html\n<b>![x](y)</b>\n```\nand <i>that</i>."
+    assert safe(text) == "Use `a < b` or\n```html\n<b>![x](y)</b>\n```\nand &lt;i>that&lt;/i>."
+    assert safe("Use `<div>`.") == "Use `<\u2060div>`.", "looks the same and is no tag"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a `x\n\nHERE\n\ny` z",  # a paragraph ends before the code would
+        "a `x\n# HERE` z",
+        "\\` HERE `",
+        "[x](`) HERE `",
+        "http://a.example/` HERE `",
+        "| a | b |\n|-|-|\n| ` | HERE ` |",
+        "``` a`b\nHERE\n```",
+        "- a\n   ```\nHERE",
+        "   ```\n```\nHERE\n```",
+        "> ```\nHERE\n```",
+        "$$\n```\n$$\nHERE\n```",
+        '[a]: x "\n```\n"\nHERE\n```',
+        "```\n```\t\n```\nHERE\n```",
+        "```\r```\rHERE\r```",
+        "~~~\n~~~~\nHERE\n~~~",
+    ],
+)
+def test_what_only_looks_like_code_has_no_buttons(text: str) -> None:
+    """Markdown ends this code elsewhere than one might think; a button in it could act for the person who clicks it."""
+    button = '<button class="do do-settings-erase id-x">Show more</button>'
+    assert "<button" not in safe(text.replace("HERE", button))
+    assert "<button" not in shown(text.replace("HERE", button), "m1", [REPORT])
 
 
 def test_an_open_fence_of_a_growing_answer_counts_as_code() -> None:
