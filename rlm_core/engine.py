@@ -124,10 +124,12 @@ class RLMEngine:
                     for event in await record.keep(run.events):
                         yield event
             finally:
-                if not record.complete:
-                    run.cancel.cancel("Whoever asked went away.")
-                    await asyncio.shield(record.keep_rest(run.events))
-                await work
+                try:
+                    if not record.complete:
+                        run.cancel.cancel("Whoever asked went away.")
+                        await asyncio.shield(record.keep_rest(run.events))
+                finally:  # nor does work go on for an answer that cannot be kept
+                    await work
 
     async def _answer(self, run: Run, assembly: Assembly, turn: Turn, question: Question) -> Answer:
         """recall -> complexity -> direct | recursive -> answer"""

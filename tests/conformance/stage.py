@@ -217,14 +217,14 @@ class Stage:
 
 
 class Running:
-    """A message on its way; ``cancel`` is its stop button."""
+    """A message on its way; ``cancel`` is its stop button, ``task`` who listens."""
 
     def __init__(self, stage: Stage, message: str, options: dict[str, Any]) -> None:
         self.cancel: CancelToken = options["cancel"]
         self._stage = stage
         self._events: list[Event] = []
         self._grown = asyncio.Condition()
-        self._task = asyncio.create_task(self._follow(message, options))
+        self.task = asyncio.create_task(self._follow(message, options))
 
     async def _follow(self, message: str, options: dict[str, Any]) -> None:
         async for event in self._stage.engine.process_message(message, **options):
@@ -252,7 +252,7 @@ class Running:
         return len(writing - ended) if len(ended) == after else 0
 
     async def end(self) -> Outcome:
-        await self._task
+        await self.task
         outcome = Outcome(tuple(self._events))
         self._stage.count(outcome)
         return outcome

@@ -4,6 +4,7 @@ Nothing here measures time: every step that is stopped would go on for ever, so 
 server saw its streams being closed.
 """
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,19 @@ async def test_stop_closes_the_streams_of(step: str, tmp_path: Path) -> None:
         await stage.reaches(lambda: stage.server.aborted == streams)
     assert outcome.partial
     assert outcome.reason == "Stopped by the user."
+
+
+async def test_whoever_goes_away_in_a_hurry_leaves_no_work_behind(tmp_path: Path) -> None:
+    async with Stage(Actor(root=[fence("while True: pass")]), tmp_path) as stage:
+        asking = stage.start(context=CONTEXT, strategy="loop")
+        await asking.sees(lambda event: isinstance(event, PhaseEvent) and event.text == "running code")
+        for _ in range(2):  # the second one comes while the end of the first is still being written down
+            asking.task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait((asking.task,))
+        names = {getattr(task.get_coro(), "__name__", "") for task in asyncio.all_tasks()}
+        assert "conclude" not in names
+        stage.spent = len(stage.server.requests)
 
 
 async def test_the_words_that_were_there_stay(tmp_path: Path) -> None:
