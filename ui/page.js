@@ -30,6 +30,12 @@
   // Nobody wants to ask or to delete twice: the second click of a double click does nothing here
   const once = new Set(["new", "hide", "sample", "retry", "fork", "delete", "pull"]);
 
+  // What the buttons of a message may do. Models write messages, and they may have read anything: whatever got past the
+  // escaping (ui/answer_text.py) can do nothing here that cannot be undone.
+  const inMessages = new Set([
+    "chat-earlier", "chat-later", "chat-edit", "chat-retry", "chat-fork", "chat-version", "page-copy", "passage-open", "trace-show",
+  ]);
+
   function parse(button) {
     const message = {};
     for (const name of button.classList) {
@@ -135,6 +141,7 @@
     event.preventDefault();
     const message = parse(button);
     if (!message || (event.detail > 1 && once.has(message.action))) return;
+    if (button.closest("#chat .message-row") && !inMessages.has(`${message.bus}-${message.action}`)) return;
     if (button.classList.contains("confirm") && !window.confirm(button.title)) return;
     if (message.bus === "page") here[message.action]?.(message, button);
     else {

@@ -22,6 +22,32 @@ def test_html_in_an_answer_is_shown_as_text_and_makes_no_buttons(visitor: Visito
     assert visitor.chat.locator("button", has_text="press me").count() == 0
 
 
+def test_a_button_that_got_into_a_message_cannot_act(visitor: Visitor) -> None:
+    visitor.ask("Show me the remote picture, please.")
+
+    def press(bus: str, action: str) -> str:
+        """Puts such a button into the answer, clicks it; returns what it has sent."""
+        return str(
+            visitor.page.evaluate(
+                """([bus, action]) => {
+                    const button = document.createElement("button");
+                    button.className = `do do-${bus}-${action} id-x`;
+                    document.querySelector("#chat .bot .message, #chat .bot.message").append(button);
+                    const box = document.querySelector(`#bus-${bus} textarea, #bus-${bus} input`);
+                    box.value = "nothing";
+                    button.click();
+                    button.remove();
+                    return box.value;
+                }""",
+                [bus, action],
+            )
+        )
+
+    for bus, action in (("settings", "erase"), ("lan", "remove"), ("docs", "delete"), ("chat", "delete")):
+        assert press(bus, action) == "nothing"
+    assert "version" in press("chat", "version"), "what belongs to a message works"
+
+
 def test_a_link_in_an_answer_asks_before_it_leaves(visitor: Visitor) -> None:
     asked: list[str] = []
 
