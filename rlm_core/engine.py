@@ -66,7 +66,7 @@ class RLMEngine:
         self.data_dir = Path(data_dir) if data_dir is not None else DEFAULT_DATA
         self._store = store
         self._owns_store = store is None
-        self._opening_store = threading.Lock()
+        self._opening = threading.Lock()
         self._assembly = Assembly(self.settings, self.data_dir, lambda: self._store, backend)
         self._asking: LoopThread | None = None
 
@@ -196,18 +196,19 @@ class RLMEngine:
             stream = self.process_message(question, documents=documents, context=context, **options)
             return [event async for event in stream]
 
-        if self._asking is None:
-            self._asking = LoopThread()
-        return result_of(self._asking.run(all_events()))
+        with self._opening:
+            if self._asking is None:
+                self._asking = LoopThread()
+            asking = self._asking
+        return result_of(asking.run(all_events()))
 
     def __enter__(self) -> RLMEngine:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._asking is not None:
-            self._asking.run(self.close())
-            self._asking.stop()
-            self._asking = None
+        asking, self._asking = self._asking or LoopThread(), None
+        asking.run(self.close())
+        asking.stop()
 
     # --- for the views ---------------------------------------------------------------------------------------------------
 
@@ -215,7 +216,7 @@ class RLMEngine:
     def store(self) -> MemoryStore:
         """The memory of this installation, opened when first used. Raises memory_store.StoreLocked when another
         process has it."""
-        with self._opening_store:  # questions are accepted in threads
+        with self._opening:  # questions are accepted in threads
             if self._store is None:
                 from memory_store import MemoryStore
 
@@ -283,7 +284,8 @@ class RLMEngine:
         await asyncio.to_thread(self.store.delete_conversation, conversation_id)
 
     async def erase_everything(self) -> None:
-        """Delete all conversations, documents, memories and traces of all users."""
+        """Delete all conversations with their REPLs, documents, memories and traces of all users."""
+        await self._assembly.forget_workspaces()
         await asyncio.to_thread(self.store.erase_all)
         await asyncio.to_thread(shutil.rmtree, traces_dir(self.data_dir), ignore_errors=True)
 

@@ -147,6 +147,10 @@ class Assembly:
         """Close the REPL of a conversation."""
         await self._workspaces.thing.forget(conversation_id)
 
+    async def forget_workspaces(self) -> None:
+        """Close the REPLs of all conversations."""
+        await self._workspaces.thing.forget_all()
+
     async def close(self) -> None:
         """Close everything, whoever still uses it."""
         await self._workspaces.thing.close()

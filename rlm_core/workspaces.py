@@ -156,6 +156,10 @@ class Workspaces:
     async def close(self) -> None:
         """End all workers."""
         await self._pool.close()
+        await self.forget_all()
+
+    async def forget_all(self) -> None:
+        """Close the workspaces of all conversations, and drop what was parked."""
         seats = list(self._seats.values())
         self._seats.clear()
         for seat in seats:

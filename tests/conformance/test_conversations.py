@@ -47,6 +47,16 @@ async def test_another_conversation_starts_with_nothing(tmp_path: Path) -> None:
     assert other.answer == "nothing"
 
 
+async def test_what_a_repl_held_is_gone_when_everything_is_erased(tmp_path: Path) -> None:
+    peek = fence("try:\n    FINAL(str(secret))\nexcept NameError:\n    FINAL('nothing')")
+    actor = Actor(root=[fence("secret = context[:4]") + "\n" + fence("FINAL(secret)"), peek])
+    async with Stage(actor, tmp_path) as stage:
+        first = await stage.ask("Remember", context=CONTEXT, conversation_id="talk")
+        await stage.engine.erase_everything()
+        outcome = await stage.ask("Do you?", context=CONTEXT, conversation_id="talk")
+    assert (first.answer, outcome.answer) == ("INFO", "nothing")
+
+
 async def test_a_new_message_has_a_fresh_answer_and_its_own_question(tmp_path: Path) -> None:
     actor = Actor(root=[finish('"first"'), fence("print(answer, query)"), finish('"second"')])
     async with Stage(actor, tmp_path) as stage:

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from memory_store import MemoryStore
 from rlm_core import RLMEngine, Settings
 from rlm_core.errors import SettingsError
 from rlm_core.request import MessageRequest
+
+
+def test_an_engine_that_answered_nothing_gives_its_folder_free(tmp_path: Path) -> None:
+    settings = Settings().changed({"memory": {"embedder": "off"}})
+    with RLMEngine(settings, data_dir=tmp_path) as engine:
+        engine.store.add_message("c", "user", "the walrus sleeps")
+    with MemoryStore(tmp_path, embedder=None) as store:
+        assert [message.text for message in store.messages("c")] == ["the walrus sleeps"]
 
 
 async def test_a_changed_embedder_is_used_by_the_open_store(tmp_path: Path) -> None:
