@@ -62,7 +62,7 @@ def _address(url: str) -> tuple[str, int, bool]:
 
 
 class ChromaIndex:
-    """Vectors of items known by number. Every method may raise IndexDamaged; then call `rebuild`."""
+    """Vectors of items known by number. Every method may raise IndexDamaged; then call `begin_again`."""
 
     def __init__(self, folder: Path, model: str, url: str | None) -> None:
         """`folder` holds the generations of the local index; with `url` a Chroma server keeps it instead."""
