@@ -19,6 +19,7 @@ from rlm_core.question import Question
 from rlm_core.repl import (
     CellResult,
     ReplDocument,
+    ReplError,
     ReplLimits,
     ReplMemory,
     ReplSession,
@@ -176,7 +177,10 @@ class Workspaces:
         workspace = seat.workspace
         if workspace is not None:
             workspace.subcalls = subcalls
-            await workspace.ready()
+            try:
+                await workspace.ready()
+            except ReplError as error:  # this message tries again
+                log.warning("The last message ran no code, and could not have: %s", error)
             await workspace.repl.prepare(
                 query=question.text,
                 context=question.context.text,

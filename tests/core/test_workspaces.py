@@ -18,6 +18,7 @@ from rlm_core.calls import ModelCalls
 from rlm_core.context import Context, Material
 from rlm_core.question import Question
 from rlm_core.repl import CellResult, ReplError, session, starting
+from rlm_core.repl.process import WorkerProcess
 from rlm_core.router import Router
 from rlm_core.run import Run
 from rlm_core.subcalls import SubCalls
@@ -207,6 +208,23 @@ async def test_a_worker_that_does_not_start_fails_the_cell_and_the_next_one_trie
                 await workspace.run("1", parent=None, seconds=30)
         async with workspaces.borrow(question(), no_calls()):
             pass  # a message that runs no code does not need it
+    assert (await cell(workspaces, "c", "2")).output == "2\n"
+
+
+async def test_a_worker_that_did_not_start_for_a_message_without_code_fails_no_later_one(
+    workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    async def no_worker(worker: WorkerProcess, *_: object) -> None:
+        worker.kill()
+        failed.set()
+        raise ReplError("no worker today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "bring_up", no_worker)
+        async with workspaces.borrow(question(), no_calls(), conversation_id="c"):
+            await failed.wait()
     assert (await cell(workspaces, "c", "2")).output == "2\n"
 
 
