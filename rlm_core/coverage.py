@@ -42,8 +42,9 @@ def select_parts(
     if len(parts) < 2:
         coverage = "all of the material" if parts else "nothing, for there is no text"
     phrases = [] if digest else _quoted(question, context)
-    if phrases:
-        wanted = {number: piece for number, piece in parts.items() if any(_holds(piece, p) for p in phrases)}
+    holding = {number: piece for number, piece in parts.items() if any(_holds(piece, p) for p in phrases)}
+    if holding:  # none does when the words lie across a cut
+        wanted = holding
         times = sum(piece.text.lower().count(phrase) for piece in parts.values() for phrase in phrases)
         named = " or ".join(f"“{phrase}”" for phrase in phrases)
         coverage = f"the {len(wanted)} of {counted(len(parts), 'part')} that hold {named} (found {counted(times, 'time')})"

@@ -52,6 +52,14 @@ def test_quoted_words_that_are_nowhere_narrow_nothing_down() -> None:
     assert len(select('How often is "walrus" mentioned?', 40).parts) == 40
 
 
+def test_quoted_words_that_lie_across_a_cut_narrow_nothing_down() -> None:
+    context = Context([Material("log.txt", "The log speaks of a black box on board.")])
+    parts = {1: context.piece(0, 26), 2: context.piece(26, 39)}
+    assert not any("black box" in part.text for part in parts.values())
+    selection = select_parts('How often is "black box" mentioned?', "", parts, 9, context)
+    assert selection == Selection(parts, "all 2 parts of the material", missed=False)
+
+
 def test_of_too_many_parts_those_are_read_that_have_the_words_of_the_question() -> None:
     selection = select("How many whales were seen?", 7)
     assert {4, 17, 30} <= set(days(selection))
