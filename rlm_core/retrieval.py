@@ -8,6 +8,7 @@ An answer that needs something else first (the person who ...) is looked up in f
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -227,7 +228,8 @@ class _Reading:
         task = Task(prompt, self.question, room, known)
         calls = max(1, self.run.budget.calls_left - 1)
         parts = self._numbered(context.pieces(await self._size_for_all(task, calls)))
-        selection = select_parts(self.question.text, known, parts, calls, context)
+        # in a thread: it may search through all of a long text
+        selection = await asyncio.to_thread(select_parts, self.question.text, known, parts, calls, context)
         self.read = [selection.coverage]
         groups: list[Group] = [{number: piece} for number, piece in selection.parts.items()]
         read = await MapReader(self.calls).read(self.run, task, groups, self.parent, selection.coverage)
