@@ -483,19 +483,31 @@ class Page:
             self.fields["num_ctx"], *(self.fields[name] for name in MODEL_FIELDS),
         ]  # fmt: skip
 
-        async def state() -> tuple[Any, ...]:
+        # (session, setting): why its value was not saved
+        refused: dict[tuple[str | None, str], str | None] = {}
+
+        async def state(request: gr.Request) -> tuple[Any, ...]:
             now = await control.state()
             settings = control.engine.settings
             roles = [
                 gr.update(choices=sorted({*now.names, value_of(settings, name)})) for name in MODEL_FIELDS
             ]
             placeholder = gr.update(placeholder=now.welcome)
-            window = gr.update(info=control.help("num_ctx"))
+            window = gr.update(info=refused.get((request.session_hash, "num_ctx")) or control.help("num_ctx"))
             verbs = [gr.update(visible=now.ollama == verb) for verb in ("start", "stop")]
             return now.brand, now.backend, now.models, placeholder, *verbs, window, *roles
 
-        def values() -> list[Any]:
-            return [value_of(control.engine.settings, name) for name in self.fields]
+        def values(request: gr.Request, *shown: Any) -> list[Any]:
+            """What has changed elsewhere. The other fields stay as they are: somebody may be typing already."""
+            updates = []
+            for name, value in zip(self.fields, shown, strict=True):
+                now = value_of(control.engine.settings, name)
+                if value == now:
+                    updates.append(gr.skip())
+                    continue
+                refused.pop((request.session_hash, name), None)
+                updates.append(gr.update(value=now, info=control.help(name), elem_classes=[]))
+            return updates
 
         async def rest() -> tuple[Any, ...]:
             return await control.gpu(), await control.store(), await control.sandbox()
@@ -511,6 +523,7 @@ class Page:
                     refusal = await control.save(self.tab(request), name, value)
                 except PROBLEMS as error:
                     refusal = str(error)
+                refused[request.session_hash, name] = refusal
                 said = "" if refusal else saved(FIELDS[name].label)
                 style = ["refused"] if refusal else []
                 return gr.update(info=refusal or control.help(name), elem_classes=style), said
@@ -548,7 +561,8 @@ class Page:
             with complaining():
                 await control.look_again()
 
-        self.settings_tab.select(values, None, list(self.fields.values()), **quiet())
+        fields = list(self.fields.values())
+        self.settings_tab.select(values, fields, fields, **quiet())
         rest_parts = [self.gpu, self.store, self.sandbox]
         clock = gr.Timer(4, active=False)
         self.blocks.load(state, None, state_parts, **quiet())

@@ -60,3 +60,34 @@ def test_a_double_click_on_a_sample_question_asks_it_once(visitor: Visitor) -> N
     visitor.chat.locator(".welcome").get_by_text("Which suppliers deliver within 5 working days").dblclick()
     expect(visitor.last_foot).to_contain_text("Worked through it in code", timeout=30_000)
     assert sum('\\"action\\":\\"sample\\"' in body for body in asked) == 1
+
+
+def test_a_value_typed_before_the_settings_have_all_arrived_is_kept_and_its_refusal_too(
+    visitor: Visitor,
+) -> None:
+    held: list[Route] = []
+    typing = True
+
+    def hold(route: Route) -> None:
+        if typing:
+            held.append(route)
+        else:
+            route.continue_()
+
+    visitor.page.route(re.compile("/queue/join"), hold)
+    visitor.go("Settings")
+    window = visitor.page.locator("#set-num_ctx")
+    window.locator("input").fill("12")
+    typing = False
+    window.locator("input").press("Enter")
+    refusal = "Not saved: Input should be greater than or equal to 512"
+    expect(window).to_contain_text(refusal)
+    assert held
+    for route in held:
+        route.continue_()
+    expect(visitor.page.locator("#gpu")).to_contain_text("graphics card")  # the last thing that arrives
+    expect(window).to_contain_text(refusal)
+    expect(window.locator("input")).to_have_value("12")
+    window.locator("input").fill("8192")
+    window.locator("input").press("Enter")
+    expect(window).not_to_contain_text("Not saved")
