@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 import shutil
 import threading
 from collections.abc import Sequence
@@ -70,9 +71,12 @@ class ChromaIndex:
         self._collections: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._client: Any = None
+        self._prefix = "localrlm-"
 
     def open(self) -> None:
         """Open the current generation, or begin the first one."""
+        if self._url is not None:
+            self._prefix = f"localrlm-{self._installation()}-"
         self._client = self._connect(self._generation())
 
     def add(self, kind: str, user: str, seqs: Sequence[int], vectors: Vectors) -> None:
@@ -112,7 +116,7 @@ class ChromaIndex:
             self._collections.clear()
         if self._url is not None:
             for collection in self._client.list_collections():
-                if collection.name.startswith("localrlm-"):
+                if collection.name.startswith(self._prefix):
                     self._client.delete_collection(collection.name)
             return
         old = self._generation()
@@ -144,6 +148,15 @@ class ChromaIndex:
         if client is not None and self._url is None:
             client.close()
 
+    def _installation(self) -> str:
+        """What tells our collections from those of another LocalRLM on the same server; kept beside the local index."""
+        file = self._folder.with_name(f"{self._folder.name}-id")
+        try:
+            return file.read_text("ascii")
+        except FileNotFoundError:
+            file.write_text(secrets.token_hex(6), "ascii")
+            return file.read_text("ascii")
+
     def _generation(self) -> int:
         try:
             return int((self._folder / "current").read_text("ascii"))
@@ -166,7 +179,7 @@ class ChromaIndex:
     def _collection(self, kind: str, user: str, dimension: int | None) -> Any:
         """Made when first added to; None when asked for before that."""
         # One collection a user: no filter that could be forgotten stands between two users.
-        name = f"localrlm-{kind}-{hashlib.sha256(user.encode()).hexdigest()[:24]}"
+        name = f"{self._prefix}{kind}-{hashlib.sha256(user.encode()).hexdigest()[:24]}"
         with self._lock:
             if name in self._collections:
                 return self._collections[name]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -76,7 +78,9 @@ def page_routes(desk: Desk, access: Access) -> APIRouter:
     def everything(user: User) -> Response:
         if not access.is_owner(user):
             raise HTTPException(403, "Only the owner of this LocalRLM may export everything.")
-        file = desk.engine.data_dir / "export.zip"
+        handle, name = tempfile.mkstemp(".zip", "export-", desk.engine.data_dir)
+        os.close(handle)
+        file = Path(name)
         store.export_all(file)
         return FileResponse(
             file,

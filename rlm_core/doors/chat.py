@@ -161,7 +161,8 @@ class _Line:
     async def _send_events(self, job: Job, start: int) -> None:
         try:
             async for event in job.follow(start):
-                await self._socket.send_json({**to_json(event), "conversation_id": job.conversation_id})
+                values = {**to_json(event), "conversation_id": job.conversation_id}
+                await self._socket.send_text(json.dumps(values))
         except (WebSocketDisconnect, RuntimeError):
             pass  # the client went away in mid-sentence; serve() hears of it too
 
@@ -212,4 +213,4 @@ async def _server_sent(job: Job, start: int) -> AsyncIterator[str]:
             yield ": still working\n\n"
         else:
             values = {**to_json(event), "conversation_id": job.conversation_id}
-            yield f"event: {event.type}\ndata: {json.dumps(values, ensure_ascii=False)}\n\n"
+            yield f"event: {event.type}\ndata: {json.dumps(values)}\n\n"

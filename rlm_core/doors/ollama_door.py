@@ -163,7 +163,7 @@ async def _lines(job: Job, model: str, started: float) -> AsyncIterator[str]:
             yield json.dumps({"error": outcome.error}) + "\n"
             return
         rest = outcome.text[len(sent) :] if outcome.text.startswith(sent) else ""
-        yield json.dumps(_last(outcome, model, rest, started), ensure_ascii=False) + "\n"
+        yield json.dumps(_last(outcome, model, rest, started)) + "\n"
     finally:
         job.cancel()
 
@@ -175,7 +175,7 @@ def _line(model: str, message: dict[str, str]) -> str:
         "message": {"role": "assistant", **message},
         "done": False,
     }
-    return json.dumps(values, ensure_ascii=False) + "\n"
+    return json.dumps(values) + "\n"
 
 
 def _last(outcome: Outcome, model: str, content: str, started: float) -> dict[str, Any]:

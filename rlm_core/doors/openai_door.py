@@ -239,4 +239,4 @@ async def _chunks(job: Job, model: str, with_usage: bool) -> AsyncIterator[str]:
 
 
 def _data(values: dict[str, Any]) -> str:
-    return f"data: {json.dumps(values, ensure_ascii=False)}\n\n"
+    return f"data: {json.dumps(values)}\n\n"

@@ -182,6 +182,22 @@ def test_the_vectors_move_to_a_chroma_server_and_back_while_the_store_is_open(
         on_server._index.close()
 
 
+def test_two_installations_share_a_chroma_server_and_leave_each_other_alone(tmp_path: Path) -> None:
+    with chroma_server(tmp_path / "server") as url:
+        here = MemoryStore(tmp_path / "here", embedder=WordHashes(), chroma_url=url)
+        there = MemoryStore(tmp_path / "there", embedder=WordHashes(), chroma_url=url)
+        here.add_message("c", "user", "the walrus sleeps")
+        there.add_message("c", "user", "the badger digs")
+        there.add_message("c", "user", "the otter swims")
+        here.flush()
+        there.flush()
+        assert (here._indexer.index_holds(), there._indexer.index_holds()) == ((1, 0), (2, 0))
+        here.erase_all()
+        assert there._indexer.index_holds() == (2, 0)
+        here.close()
+        there.close()
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
