@@ -19,6 +19,10 @@ class SettingsError(LocalRLMError):
         self.problem = problem
 
 
+class SettingsNotKept(LocalRLMError):
+    """The settings file cannot be written."""
+
+
 class BackendError(LocalRLMError):
     """A model server could not do what it was asked."""
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rlm_core.errors import SettingsError
+from rlm_core.errors import SettingsError, SettingsNotKept
 from rlm_core.paths import DEFAULT_CONFIG
 
 log = logging.getLogger(__name__)
@@ -134,19 +134,15 @@ class Settings(_Group):
         return self._checked(merged)
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write the settings atomically and return the file's path."""
+        """Write the settings atomically and return the file's path. Raises :class:`SettingsNotKept`."""
         file = Path(path) if path is not None else DEFAULT_CONFIG
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".new")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(self.model_dump_json(indent=2) + "\n")
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(temporary, file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            _write(file, self.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise SettingsNotKept(
+                f"The settings file {file} cannot be written ({error.strerror or error}). Make it writable, or start"
+                " LocalRLM with another one (--config FILE)."
+            ) from error
         return file
 
     @classmethod
@@ -174,6 +170,20 @@ def _read_file(file: Path) -> dict[str, Any]:
         log.warning("%s is damaged (%s). It is kept as %s; the defaults are used.", file, error, aside)
         return {}
     return values
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".new")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _free_name(file: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlm_core.backends.base import Backend, ChatOptions, ModelInfo
 from rlm_core.engine import RLMEngine
-from rlm_core.errors import BackendError, LocalRLMError, SettingsError
+from rlm_core.errors import BackendError, LocalRLMError, SettingsError, SettingsNotKept
 from rlm_core.paths import PROJECT
 from rlm_core.security import Access
 from rlm_core.settings import Settings
@@ -84,6 +84,8 @@ class Control:
                 await asyncio.to_thread(stored.save, self.config)
         except SettingsError as error:
             return problem(error)
+        except SettingsNotKept as error:
+            return f"It counts until LocalRLM ends. {error}"
         return None
 
     def help(self, name: str) -> str:

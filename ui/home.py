@@ -38,14 +38,15 @@ class Person:
 
 @dataclass(frozen=True)
 class State:
-    """The home network as one person may see it. ``fixed`` is why they cannot turn the switch, ``people`` is empty for
-    everybody but the owner."""
+    """The home network as one person may see it. ``fixed`` is why they cannot turn the switch, ``trouble`` says at which
+    addresses nothing can be listened on, ``people`` is empty for everybody but the owner."""
 
     is_open: bool
     encrypted: bool
     addresses: tuple[str, ...]
     people: tuple[Person, ...]
     fixed: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class HomeNetwork:
         self.engine = engine
         self.access = access
         self.config = config
-        self.listen: Callable[[Collection[str]], Awaitable[None]] = _nowhere
+        self.listen: Callable[[Collection[str]], Awaitable[Mapping[str, OSError]]] = _nowhere
         self.renew: Callable[[Path, Path], None] = lambda certificate, key: None
         self._turning = asyncio.Lock()
         self._complained: set[str] = set()
@@ -88,31 +89,33 @@ class HomeNetwork:
             addresses=tuple(self.access.urls),
             people=tuple(_person(accounts, name) for name in names) if accounts is not None else (),
             fixed=self._why_fixed(visitor),
+            trouble=self._trouble() if self.is_open else "",
         )
 
     async def turn(self, visitor: HTTPConnection, on: bool) -> News:
-        """Open or close the home network now and at each later start. Raises :class:`NotAllowed`, LocalRLMError."""
+        """Open or close the home network now and at each later start. It is opened only if that can be remembered, and if
+        it can be reached. Raises :class:`NotAllowed`, LocalRLMError."""
         if reason := self._why_fixed(visitor):
             raise NotAllowed(reason)
         async with self._turning:
             if on == self.is_open:
                 return NOTHING_NEW
             if not on:
-                self.access.close_home()
-                await self.listen(())
-                await self._remember(False)
+                await self._close()
+                await self._remember(
+                    False, "The home network is closed now, but open again at the next start."
+                )
                 return NOTHING_NEW
             await asyncio.to_thread(self.access.open_home, self.engine.data_dir)
             try:
-                await self._follow_addresses()
-            except OSError as error:
-                self.access.close_home()
-                await self.listen(())
-                raise LocalRLMError(
-                    f"LocalRLM cannot listen on the home network ({error.strerror}). Another program may have port "
-                    f"{self.access.port} there: start LocalRLM with another one, such as --port {self.access.port + 1}."
-                ) from None
-            await self._remember(True)
+                if not await self._follow_addresses() and self.access.refused:
+                    raise LocalRLMError(self._trouble())
+                await self._remember(
+                    True, "The home network stays closed, because the choice cannot be kept."
+                )
+            except BaseException:
+                await self._close()
+                raise
         news, password = self._code(OWNER_NAME), self.access.made_up_password
         self.access.made_up_password = None
         return replace(news, password_of=OWNER_NAME, password=password) if password else news
@@ -158,20 +161,48 @@ class HomeNetwork:
                 try:
                     if self.is_open:
                         await self._follow_addresses()
-                except OSError as error:
-                    if str(error) not in self._complained:
-                        log.warning("The home network cannot come in everywhere: %s", error)
-                        self._complained.add(str(error))
+                except Exception as error:  # whatever it was, the next look may go well
+                    self._complain("The addresses of this computer cannot be followed", error)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _follow_addresses(self) -> None:
+    async def _follow_addresses(self) -> list[str]:
+        """Returns the addresses of the home network at which LocalRLM can be reached."""
         if await asyncio.to_thread(self.access.renew_certificate) and self.access.certificate:
             self.renew(*self.access.certificate)
-        await self.listen(await asyncio.to_thread(home_addresses))
+        addresses = await asyncio.to_thread(home_addresses)
+        refused = await self.listen(addresses)
+        self.access.refused = frozenset(refused)
+        for address, error in refused.items():
+            self._complain(f"The home network cannot come in at {address}", error)
+        return [address for address in addresses if address not in refused]
 
-    async def _remember(self, on: bool) -> None:
-        stored = Settings.load(self.config, environment={}).changed({"server": {"lan": on}})
-        await asyncio.to_thread(stored.save, self.config)
+    async def _close(self) -> None:
+        self.access.close_home()
+        await self.listen(())
+        self.access.refused = ()
+
+    def _trouble(self) -> str:
+        if not self.access.refused:
+            return ""
+        port, addresses = self.access.port, ", ".join(sorted(self.access.refused))
+        return (
+            f"LocalRLM cannot listen at {addresses}. Another program may have port {port} there: start LocalRLM with"
+            f" another one, such as --port {port + 1}."
+        )
+
+    def _complain(self, what: str, error: Exception) -> None:
+        """Once for each reason: it is looked again every few seconds."""
+        if str(error) not in self._complained:
+            self._complained.add(str(error))
+            log.warning("%s: %s", what, error, exc_info=None if isinstance(error, OSError) else error)
+
+    async def _remember(self, on: bool, otherwise: str) -> None:
+        """At each later start. ``otherwise`` says what holds if that fails."""
+        try:
+            stored = Settings.load(self.config, environment={}).changed({"server": {"lan": on}})
+            await asyncio.to_thread(stored.save, self.config)
+        except (LocalRLMError, OSError) as error:
+            raise LocalRLMError(f"{otherwise} {error}") from error
         await self.engine.apply(self.engine.settings.changed({"server": {"lan": on}}))
 
     def _why_fixed(self, visitor: HTTPConnection) -> str:
@@ -204,5 +235,6 @@ def _person(accounts: Accounts, name: str) -> Person:
     )
 
 
-async def _nowhere(addresses: Collection[str]) -> None:
+async def _nowhere(addresses: Collection[str]) -> Mapping[str, OSError]:
     """Where nothing listens yet, nothing has to change."""
+    return {}

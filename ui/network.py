@@ -55,13 +55,13 @@ def device(agent: str) -> str:
 
 
 def _addresses(state: State) -> str:
+    trouble = notice(state.trouble, "warn") if state.trouble else ""
     if not state.addresses:
-        return notice(
-            "This computer is in no network right now. As soon as it is, its address is here.", "warn"
-        )
+        nowhere = "This computer is in no network right now. As soon as it is, its address is here."
+        return trouble or notice(nowhere, "warn")
     first, *others = (f"<b>{esc(address)}</b>" for address in state.addresses)
     more = f'<p class="quiet">Also at {", ".join(others)}.</p>' if others else ""
-    return f'<p class="address">Open to your home network at {first}</p>{more}'
+    return f'<p class="address">Open to your home network at {first}</p>{more}{trouble}'
 
 
 def _code(state: State, news: News) -> str:

@@ -73,7 +73,9 @@ async def serve(settings: Settings, arguments: argparse.Namespace, build: Build)
     write_note(False)
     print(access.announcement(), flush=True)
     access.made_up_password = None
-    beside = [asyncio.create_task(warm_up(engine, server)), asyncio.create_task(follow(control.home, server))]
+    beside = [asyncio.create_task(work) for work in (warm_up(engine, server), follow(control.home, server))]
+    for task in beside:
+        task.add_done_callback(ended)
     try:
         await server.serve()
     finally:
@@ -101,6 +103,12 @@ async def follow(home: HomeNetwork, server: Server) -> None:
     home.listen = server.listen_also
     home.renew = server.use_certificate
     await home.follow()
+
+
+def ended(task: asyncio.Task[None]) -> None:
+    """Work beside the server is over: when it failed, the log says so."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("Work in the background failed. LocalRLM goes on without it.", exc_info=error)
 
 
 def run(build: Build) -> int:

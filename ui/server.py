@@ -32,10 +32,9 @@ class Server(uvicorn.Server):
         if self.started and self.page:
             threading.Thread(target=webbrowser.open, args=(self.page,), daemon=True).start()
 
-    async def listen_also(self, addresses: Collection[str]) -> None:
+    async def listen_also(self, addresses: Collection[str]) -> dict[str, OSError]:
         """From now on listen on exactly these addresses besides the own one. What came in by another is cut off; all other
-        connections, and answers in the making, go on. Raises OSError when an address cannot be used; those before it in
-        ``addresses`` are listened on."""
+        connections, and answers in the making, go on. Returns the addresses that cannot be used, and why."""
         for address in self._more.keys() - set(addresses):
             closing = self._more.pop(address)
             self.servers.remove(closing)
@@ -44,9 +43,14 @@ class Server(uvicorn.Server):
                 end, transport = getattr(connection, "server", None), getattr(connection, "transport", None)
                 if end and end[0] == address and transport is not None:
                     transport.abort()
+        refused = {}
         for address in addresses:
             if address not in self._more:
-                await self._listen(address)
+                try:
+                    await self._listen(address)
+                except OSError as error:
+                    refused[address] = error
+        return refused
 
     async def _listen(self, address: str) -> None:
         config = self.config

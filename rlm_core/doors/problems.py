@@ -23,6 +23,7 @@ from rlm_core.errors import (
     ModelMissing,
     PromptTooLong,
     SettingsError,
+    SettingsNotKept,
 )
 from rlm_core.jobs import ConversationBusy
 from rlm_core.security import AccountsError
@@ -44,6 +45,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (PromptTooLong, 422),
     (BackendError, 503),
     (StoreError, 503),
+    (SettingsNotKept, 500),
     (LocalRLMError, 400),
 )
 """First match counts: subclasses stand before their bases."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Access:
     ``accounts`` is None while only this computer may come in. ``password_here`` says whether this computer, too, has to log
     in when there are accounts: with ``--lan`` it does; with the switch in Settings its own connections stay the owner's, as
     they were before. ``made_up_password`` is the owner's password from when it is made up until it has been shown.
+    ``refused`` are the addresses of this computer at which the server could not listen.
     """
 
     host: str
@@ -46,6 +47,7 @@ class Access:
     certificate: tuple[Path, Path] | None = None
     made_up_password: str | None = None
     extra_hosts: Sequence[str] = ()
+    refused: Collection[str] = ()
     _own_certificate: Path | None = None
     _made: int = 0
     _kept: Accounts | None = None
@@ -158,7 +160,8 @@ class Access:
     @property
     def urls(self) -> list[str]:
         """The addresses at which others on the home network reach this server, the best first."""
-        return [f"{self.scheme}://{address}:{self.port}" for address in home_addresses()]
+        listening = (address for address in home_addresses() if address not in self.refused)
+        return [f"{self.scheme}://{address}:{self.port}" for address in listening]
 
     @property
     def own_url(self) -> str:

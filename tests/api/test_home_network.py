@@ -23,14 +23,19 @@ from websockets.sync.client import connect
 from rlm_core import RLMEngine, Settings
 from rlm_core.errors import LocalRLMError
 from rlm_core.security import Access
+from rlm_core.security import access as access_module
 from rlm_core.security.gate import COOKIE, Gate
 from rlm_core.security.hosts import HostAndOrigin
 from tests.api.conftest import PASSWORD, Home
 from tests.launcher.checkout import free_port
 from ui import home as home_module
-from ui.home import HomeNetwork, NotAllowed
+from ui.control import Control
+from ui.home import NOTHING_NEW, HomeNetwork, NotAllowed
+from ui.network import home_network
+from ui.serve import ended
 from ui.server import Server
 from ui.start import access_of, parse
+from ui.tab import Tab
 
 HERE, PHONE, OWN = ("127.0.0.1", 50000), ("192.168.7.20", 50000), ("192.168.7.9", 8000)
 LOOPBACK = ("127.0.0.1", 8000)
@@ -242,7 +247,8 @@ async def test_an_address_that_another_program_has_is_named_and_changes_nothing(
         with socket.socket() as taken:
             taken.bind(("127.0.0.2", server.config.port))
             taken.listen()
-            with pytest.raises(LocalRLMError, match=f"port {server.config.port} there"):
+            there = f"cannot listen at 127.0.0.2. Another program may have port {server.config.port} there"
+            with pytest.raises(LocalRLMError, match=there):
                 await network.turn(HTTPConnection(request()), True)
         assert not network.is_open
         news = await network.turn(HTTPConnection(request()), True)
@@ -251,6 +257,133 @@ async def test_an_address_that_another_program_has_is_named_and_changes_nothing(
         await network.turn(HTTPConnection(request()), False)
         assert not (await network.turn(HTTPConnection(request()), True)).password
         await network.turn(HTTPConnection(request()), False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has more than one loopback address")
+async def test_an_address_that_cannot_be_used_keeps_no_other_closed_and_is_named_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"here"})
+
+    async with serving(app) as server, httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        port = server.config.port
+        for module in (home_module, access_module):
+            monkeypatch.setattr(module, "home_addresses", lambda: ["127.0.0.2", "127.0.0.3"])
+        network = network_of(tmp_path, port=port)
+        network.listen = server.listen_also
+        owner = HTTPConnection(request())
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.2", port))
+            taken.listen()
+            await network.turn(owner, True)
+            assert (await client.get(f"http://127.0.0.3:{port}")).text == "here"
+            state = network.state(owner)
+            assert state.addresses == (f"http://127.0.0.3:{port}",)
+            assert "cannot listen at 127.0.0.2." in home_network(state, NOTHING_NEW)
+            assert network.access.invitation_url().startswith(f"http://127.0.0.3:{port}/")
+        assert "cannot come in at 127.0.0.2: " in caplog.text
+        monkeypatch.setattr(home_module, "LOOK_SECONDS", 0.01)
+        both = asyncio.Event()
+
+        async def listen(there: Collection[str]) -> dict[str, OSError]:
+            refused = await server.listen_also(there)
+            if not refused:
+                both.set()
+            return refused
+
+        network.listen = listen
+        following = asyncio.create_task(network.follow())
+        await asyncio.wait_for(both.wait(), 30)
+        assert (await client.get(f"http://127.0.0.2:{port}")).text == "here"
+        await network.turn(owner, False)
+        await network.turn(owner, True)
+        assert not network.state(owner).trouble
+        following.cancel()
+        await network.turn(owner, False)
+
+
+async def test_a_switch_that_cannot_be_remembered_opens_nothing_and_keeps_the_password_for_the_next_try(
+    tmp_path: Path,
+) -> None:
+    network, owner = network_of(tmp_path), HTTPConnection(request())
+    listened: list[list[str]] = []
+
+    async def listen(there: Collection[str]) -> dict[str, OSError]:
+        listened.append(list(there))
+        return {}
+
+    network.listen = listen
+    network.config = unwritable(tmp_path)
+    with pytest.raises(LocalRLMError, match=r"stays closed.*settings\.json cannot be written \("):
+        await network.turn(owner, True)
+    assert not network.is_open
+    assert listened[-1] == []
+    network.config = tmp_path / "settings.json"
+    assert (await network.turn(owner, True)).password
+    network.config = unwritable(tmp_path)
+    with pytest.raises(LocalRLMError, match="closed now, but open again at the next start"):
+        await network.turn(owner, False)
+    assert not network.is_open
+
+
+async def test_a_setting_that_cannot_be_kept_counts_and_says_so(tmp_path: Path) -> None:
+    engine = RLMEngine(Settings(), data_dir=tmp_path)
+    control = Control(engine, Access.loopback(), unwritable(tmp_path))
+    said = await control.save(Tab("", "local"), "temperature", 0.2)
+    assert said
+    assert said.startswith("It counts until LocalRLM ends. The settings file ")
+    assert engine.settings.temperature == 0.2
+    await engine.close()
+
+
+def unwritable(folder: Path) -> Path:
+    """A settings file that nobody can write, root neither: where its folder should be there is a link that leads nowhere."""
+    place = folder / "unmounted"
+    if not place.is_symlink():
+        place.symlink_to(folder / "no" / "such" / "place")
+    return place / "settings.json"
+
+
+async def test_whatever_goes_wrong_while_addresses_are_followed_is_logged_and_the_next_look_may_go_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(home_module, "LOOK_SECONDS", 0.01)
+    looks = iter([ValueError("an interface without a name")] * 3)
+
+    def addresses() -> list[str]:
+        if wrong := next(looks, None):
+            raise wrong
+        return ["192.168.7.9"]
+
+    monkeypatch.setattr(home_module, "home_addresses", addresses)
+    network = network_of(tmp_path)
+    network.access.open_home(tmp_path)
+    listening = asyncio.Event()
+
+    async def listen(there: Collection[str]) -> dict[str, OSError]:
+        listening.set()
+        return {}
+
+    network.listen = listen
+    following = asyncio.create_task(network.follow())
+    await asyncio.wait_for(listening.wait(), 30)
+    following.cancel()
+    assert caplog.text.count("cannot be followed: an interface without a name") == 1
+
+
+async def test_background_work_that_fails_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        raise ValueError("the attic is full")
+
+    task = asyncio.create_task(work())
+    task.add_done_callback(ended)
+    await asyncio.wait({task})
+    await asyncio.sleep(0)
+    assert "LocalRLM goes on without it" in caplog.text
+    assert "the attic is full" in caplog.text
 
 
 def network_of(folder: Path, *, port: int = 8000) -> HomeNetwork:
@@ -269,10 +402,11 @@ async def test_a_new_address_of_this_computer_is_listened_on(
     listened: list[list[str]] = []
     moved = asyncio.Event()
 
-    async def listen(there: Collection[str]) -> None:
+    async def listen(there: Collection[str]) -> dict[str, OSError]:
         listened.append(list(there))
         if "192.168.7.77" in there:
             moved.set()
+        return {}
 
     network.listen = listen
     following = asyncio.create_task(network.follow())
@@ -368,8 +502,6 @@ def test_a_certificate_that_cannot_be_used_is_named_before_the_start(
 def test_the_self_made_certificate_follows_the_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import rlm_core.security.access as access_module
-
     monkeypatch.setattr(access_module, "home_addresses", lambda: ["192.168.7.9"])
     access = started_with(tmp_path, "--https")
     assert access.certificate is not None
