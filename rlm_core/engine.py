@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -69,6 +69,7 @@ class RLMEngine:
         self._opening = threading.Lock()
         self._assembly = Assembly(self.settings, self.data_dir, lambda: self._store, backend)
         self._asking: LoopThread | None = None
+        self._records: set[Record] = set()  # of the answers that are being made
 
     # --- the way of a message ----------------------------------------------------------------------------------------
 
@@ -115,7 +116,8 @@ class RLMEngine:
         if not isinstance(budget, Budget):
             budget = Budget(budget or self.settings.limits)
         run = Run(turn.answer_id, self.settings, budget, cancel or CancelToken(), turn.request.model)
-        record = Record(turn, self.data_dir, self.store if turn.request.stored else None)
+        record = Record(turn, self.data_dir, self.store if turn.request.stored else None, run.cancel)
+        self._records.add(record)
         async with self._assembly.in_use() as assembly:
             question = Question(turn.request.message, Context(turn.materials), tuple(turn.request.history))
             work = asyncio.create_task(conclude(run, question, self._answer(run, assembly, turn, question)))
@@ -129,6 +131,7 @@ class RLMEngine:
                         run.cancel.cancel("Whoever asked went away.")
                         await asyncio.shield(record.keep_rest(run.events))
                 finally:  # nor does work go on for an answer that cannot be kept
+                    self._records.discard(record)
                     await work
 
     async def _answer(self, run: Run, assembly: Assembly, turn: Turn, question: Question) -> Answer:
@@ -277,17 +280,24 @@ class RLMEngine:
             await asyncio.to_thread(self._store.use_embedder, settings.memory.embedder)
 
     async def forget_conversation(self, conversation_id: str) -> None:
-        """Delete a conversation with its REPL and the traces of all its answers."""
+        """Delete a conversation with its REPL and the traces of all its answers. One that is being made ends as partial."""
+        self._forget_answers(lambda record: record.conversation_id == conversation_id)
         await self._assembly.forget_workspace(conversation_id)
         for message_id in await asyncio.to_thread(self.store.message_ids, conversation_id):
             trace_path(self.data_dir, message_id).unlink(missing_ok=True)
         await asyncio.to_thread(self.store.delete_conversation, conversation_id)
 
     async def erase_everything(self) -> None:
-        """Delete all conversations with their REPLs, documents, memories and traces of all users."""
+        """Delete all conversations with their REPLs, documents, memories and traces of all users. Answers that are being made
+        end as partial."""
+        self._forget_answers(lambda record: True)
         await self._assembly.forget_workspaces()
         await asyncio.to_thread(self.store.erase_all)
         await asyncio.to_thread(shutil.rmtree, traces_dir(self.data_dir), ignore_errors=True)
+
+    def _forget_answers(self, meant: Callable[[Record], bool]) -> None:
+        for record in list(filter(meant, self._records)):
+            record.forget()
 
     async def close(self) -> None:
         """End workers, child processes and connections; close the store if this engine opened it."""

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memory_store.errors import NotFound
+from rlm_core.budget import CancelToken
 from rlm_core.events import DoneEvent, Event
 from rlm_core.journal import Journal
 from rlm_core.trace import TraceWriter, trace_path
@@ -14,13 +16,17 @@ from rlm_core.turns import Turn
 if TYPE_CHECKING:
     from memory_store import MemoryStore
 
+DELETED = "The answer was deleted while it was being made."
+
 
 class Record:
     """The trace and the journal of one message. A question asked incognito has no trace, one that is not stored
-    (``store`` None) no journal."""
+    (``store`` None) no journal. ``cancel`` stops the work when the answer is deleted in the meantime."""
 
-    def __init__(self, turn: Turn, data_dir: Path, store: MemoryStore | None) -> None:
+    def __init__(self, turn: Turn, data_dir: Path, store: MemoryStore | None, cancel: CancelToken) -> None:
         self.complete = False
+        self.conversation_id = turn.request.conversation_id if store is not None else None
+        self._cancel = cancel
         self._last: Event | None = None
         self._journal = Journal(store, turn.answer_id) if store is not None else None
         self._trace = None if turn.request.incognito else TraceWriter(trace_path(data_dir, turn.answer_id))
@@ -34,8 +40,7 @@ class Record:
             if happened:
                 return happened
         assert self._last is not None
-        if self._journal is not None:
-            await self._journal.save(last=True)
+        await self._save(last=True)
         self.complete = True
         return [self._last]
 
@@ -51,8 +56,8 @@ class Record:
             self._last = happened.pop()
             if self._trace is not None:
                 self._trace.close()
-        elif self._journal is not None:
-            await self._journal.save(last=False)
+        else:
+            await self._save(last=False)
         return happened
 
     async def _next(self, events: asyncio.Queue[Event]) -> Event:
@@ -62,8 +67,24 @@ class Record:
                 async with asyncio.timeout(due):
                     return await events.get()
             except TimeoutError:
-                await self._journal.save(last=False)
+                await self._save(last=False)
         return await events.get()
+
+    async def _save(self, *, last: bool) -> None:
+        if self._journal is None:
+            return
+        try:
+            await self._journal.save(last=last)
+        except NotFound:  # somebody deleted it in the store
+            self.forget()
+
+    def forget(self) -> None:
+        """The answer is deleted: the work stops, nothing more of it is written down, and its trace is gone."""
+        self._cancel.cancel(DELETED)
+        self._journal = None
+        trace, self._trace = self._trace, None
+        if trace is not None:
+            trace.discard()
 
     async def keep_rest(self, events: asyncio.Queue[Event]) -> None:
         """Write down all that is still to come, for a message that nobody listens to any more."""

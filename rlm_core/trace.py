@@ -73,6 +73,11 @@ class TraceWriter:
             self._file.close()
             self._file = None
 
+    def discard(self) -> None:
+        """Close and remove what was written."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
     def _join(self, event: ThinkingEvent) -> None:
         before = self._thinking
         if before is not None and before.parent_id == event.parent_id:

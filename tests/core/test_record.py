@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from memory_store import MemoryStore
+from rlm_core.budget import CancelToken
 from rlm_core.events import AnswerEvent, DoneEvent, Event, PhaseEvent, TokenEvent
 from rlm_core.record import Record
 from rlm_core.request import MessageRequest
@@ -45,7 +46,7 @@ async def test_what_happens_at_once_is_written_down_together(tmp_path: Path) -> 
     events: asyncio.Queue[Event] = asyncio.Queue()
     for event in ENDING:
         events.put_nowait(event)
-    record = Record(TURN, tmp_path, None)
+    record = Record(TURN, tmp_path, None, CancelToken())
     assert await record.keep(events) == ENDING[:-1]
     assert await record.keep(events) == ENDING[-1:]
     assert record.complete
@@ -56,7 +57,7 @@ async def test_an_answer_is_saved_though_its_listener_is_cancelled_in_the_last_m
     store, events = SlowStore(), asyncio.Queue[Event]()
     for event in ENDING:
         events.put_nowait(event)
-    record = Record(TURN, tmp_path, cast(MemoryStore, store))
+    record = Record(TURN, tmp_path, cast(MemoryStore, store), CancelToken())
     assert await record.keep(events) == ENDING[:-1]  # nobody waits for the commit to see the answer
     listening = asyncio.create_task(record.keep(events))
     await asyncio.to_thread(store.asked.wait)
@@ -79,7 +80,7 @@ async def test_words_are_saved_though_the_model_says_no_more_for_long(tmp_path: 
             loop.call_soon_threadsafe(saved.put_nowait, text)
 
     events: asyncio.Queue[Event] = asyncio.Queue()
-    record = Record(TURN, tmp_path, cast(MemoryStore, Store()))
+    record = Record(TURN, tmp_path, cast(MemoryStore, Store()), CancelToken())
     events.put_nowait(ENDING[1])
     assert await record.keep(events) == ENDING[1:2]
     listening = asyncio.create_task(record.keep(events))
