@@ -63,7 +63,7 @@ class Database:
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: committed and fsynced when the block ends, rolled back when it raises. Re-entrant."""
         with self._lock:
-            self._check_open()
+            self.check_open()
             if self._writer.in_transaction:  # an inner block joins the outer one
                 yield self._writer
                 return
@@ -79,7 +79,7 @@ class Database:
     def read(self) -> Iterator[sqlite3.Connection]:
         """A connection for queries; sees everything committed so far and never waits for the writer."""
         with self._idle_lock:
-            self._check_open()
+            self.check_open()
             connection = self._idle.pop() if self._idle else None
         connection = connection or self._connect()
         try:
@@ -97,7 +97,7 @@ class Database:
         rows to other pages: about one deletion in 300 leaves something there.)
         """
         with self._lock:
-            self._check_open()
+            self.check_open()
             for table in ("message_words", "chunk_words"):
                 self._writer.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
             try:
@@ -120,7 +120,7 @@ class Database:
         """Move the write-ahead log into the database file and empty it, waiting for readers in the way."""
         for _ in range(100):
             with self._lock:
-                self._check_open()
+                self.check_open()
                 busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if not busy:
                 return
@@ -138,6 +138,7 @@ class Database:
             self._idle.clear()
             self._writer.close()
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises StoreError when it is closed."""
         if self._closed:
             raise StoreError("The memory store is closed.")

@@ -82,7 +82,8 @@ class MemoryStore:
             raise
         self._conversations = Conversations(self._db)
         self._messages = Messages(self._db)
-        self._changing = threading.Lock()  # held while one indexer takes the place of another
+        self._changing = threading.Lock()  # held while one indexer takes the place of another, or none does
+        self._closed = False
         self._shelf = self._new_shelf()
         self._indexer = self._new_indexer()
         if resume:
@@ -96,8 +97,11 @@ class MemoryStore:
     def use_embedder(self, embedder: Embedder | str | None) -> None:
         """Search by meaning with another model from now on. What the last one embedded is embedded again in the
         background; `status` says how far it is, or why the model cannot be used. Search by words goes on meanwhile.
+        A store that was closed in the meantime stays closed.
         """
         with self._changing:
+            if self._closed:
+                return
             self._embedder = choose(embedder)
             self._shelf = self._new_shelf()
             self._indexer.close()
@@ -106,13 +110,16 @@ class MemoryStore:
 
     def use_index(self, chroma_url: str | None) -> None:
         """Keep the vectors on this Chroma server from now on, or with None in the data folder. They are brought there in the
-        background and deleted where they were; until then they are compared one by one.
+        background and deleted where they were; until then they are compared one by one. A store that was closed in the
+        meantime stays closed.
 
         Raises StoreError when no Chroma server answers there; then nothing has changed.
         """
         if chroma_url is not None:
             check_server(chroma_url)
         with self._changing:
+            if self._closed:
+                return
             self._chroma_url = chroma_url
             self._indexer.close()
             self._indexer.erase()
@@ -397,6 +404,7 @@ class MemoryStore:
     def erase_all(self) -> None:
         """Delete everything of all users, here and on the disk. There is no way back."""
         with self._changing:
+            self._db.check_open()
             self._indexer.close()
             self._indexer.erase()
             self._db.erase()
@@ -404,9 +412,11 @@ class MemoryStore:
 
     def close(self) -> None:
         """Stop the background work and give the folder free. What is not embedded yet continues at the next start."""
-        self._indexer.close()
-        self._db.close()
-        self._lock.release()
+        with self._changing:
+            self._closed = True
+            self._indexer.close()
+            self._db.close()
+            self._lock.release()
 
     def __enter__(self) -> MemoryStore:
         return self

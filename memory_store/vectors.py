@@ -145,7 +145,7 @@ class ChromaIndex:
         with self._lock:
             self._collections.clear()
             client, self._client = self._client, None
-        if client is not None and self._url is None:
+        if client is not None:
             client.close()
 
     def _installation(self) -> str:
