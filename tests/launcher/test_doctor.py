@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from memory_store import local_embedding
 from rlm_core import doctor
 from rlm_core.settings import Settings
 from tests.scripted.ollama_server import ScriptedModel, ScriptedOllama
@@ -149,7 +148,3 @@ def test_a_setting_that_sends_text_to_another_computer_is_pointed_out() -> None:
     check = doctor.check_stays_here(Settings(base_url="http://192.168.1.20:8000/v1"))
     assert check.level == "note"
     assert "192.168.1.20" in check.found
-
-
-def test_the_published_hash_is_the_one_that_the_store_checks() -> None:
-    assert local_embedding._MINILM_SHA256 == doctor.EMBEDDING_SHA256

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memory_store import MemoryStore
-from memory_store.local_embedding import MiniLM
+from memory_store.minilm import MiniLM
 
 OpenStore = Callable[..., MemoryStore]
 

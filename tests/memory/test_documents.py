@@ -12,7 +12,7 @@ import pytest
 from memory_store import DocumentError, MemoryStore, NotFound
 from memory_store.loaders.host import load_file
 from memory_store.loaders.limits import LoadLimits
-from memory_store.local_embedding import MiniLM
+from memory_store.minilm import MiniLM
 from tests.memory import samples
 
 OpenStore = Callable[..., MemoryStore]

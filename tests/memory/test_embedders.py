@@ -19,6 +19,7 @@ import pytest
 from memory_store import MemoryStore, StoreError
 from memory_store.choosing import choose
 from memory_store.embedding import Turns
+from memory_store.minilm import package_folder
 from memory_store.vectors import check_server
 from tests.memory.toy import WordHashes
 
@@ -109,9 +110,7 @@ def test_an_ollama_that_does_not_run_is_named_and_tried_again_later(
 
 
 def test_the_folder_of_a_model_can_be_chosen() -> None:
-    from memory_store.local_embedding import MiniLM
-
-    folder = MiniLM()._folder
+    folder = package_folder()
     chosen = choose(str(folder))
     assert chosen is not None
     assert chosen.name == f"local:{folder.resolve()}"

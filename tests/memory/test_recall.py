@@ -7,7 +7,7 @@ import pytest
 
 from memory_store import MemoryStore, StoreLocked
 from memory_store.embedding import EmbedderError
-from memory_store.local_embedding import MiniLM
+from memory_store.minilm import MiniLM
 
 OpenStore = Callable[..., MemoryStore]
 
@@ -219,8 +219,7 @@ def test_a_model_that_cannot_be_loaded_leaves_recall_by_words_and_says_so(open_s
 
 
 def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path) -> None:
-    model = MiniLM()
-    model._folder = tmp_path
+    model = MiniLM(tmp_path)
     with pytest.raises(EmbedderError, match=r"requirements-models\.txt"):
         model.load()
     (tmp_path / "model.safetensors").write_bytes(b"something else")
