@@ -1,6 +1,7 @@
 """What a model can do, found out by trying: three tiny tasks for the REPL, and a small plan.
 
-Run once for each model (by the digest of its weights) and remembered in ``<data>/capabilities.json``.
+Run once for each model (by the digest of its weights) and remembered in ``<data>/capabilities.json``. The smallest models
+are not tried: none of them writes code, and the first answer would wait for nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rlm_core.parsing import parse_reply, without_thinking
 from rlm_core.prompts import PLAN_SCHEMA
 from rlm_core.repl import ReplLimits, ReplSession
 from rlm_core.run import Run
+from rlm_core.small_models import TINY
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,8 @@ class Capabilities:
     @property
     def sentence(self) -> str:
         """In words, for Settings."""
+        if not self.code_tried:
+            return f"{self.model} is too small to write code: long material is searched and read in passages."
         did = f"{self.model} solved {self.code_right} of {self.code_tried} small tasks with code"
         if self.writes_code:
             return f"{did}: long material is worked on in the REPL."
@@ -99,6 +103,8 @@ class CapabilityProbe:
         assignment = await self._calls.assign(run, "tools")
         info = await self._calls.backend.model(assignment.model)
         digest = info.digest or assignment.model
+        if info.parameter_count < TINY:
+            return Capabilities(assignment.model, digest, 0, 0, writes_code=False, follows_schema=False)
         async with self._lock:
             known = None if again else self._load().get(digest)
             if known is not None:

@@ -6,7 +6,6 @@ line itself stands in the answer: what they say about it counts only as far as i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -35,18 +34,13 @@ READABLE_CHARS = 160
 LIKELY_FIT = 0.4
 """A line with less of the question's words is shown as what it is: the nearest there is."""
 
-_PARAMETERS = re.compile(r"([\d.]+)\s*([KMBT])", re.IGNORECASE)
-_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
-
 Search = Callable[[Context, str], Awaitable[list[Piece]]]
 
 
 async def parameters(calls: ModelCalls, run: Run) -> float:
     """How many parameters the model has that reads passages; infinite when the server does not say."""
     assignment = await calls.assign(run, "fast")
-    info = await calls.backend.model(assignment.model)
-    match = _PARAMETERS.search(info.parameters or "")
-    return float(match[1]) * _UNITS[match[2].upper()] if match else float("inf")
+    return (await calls.backend.model(assignment.model)).parameter_count
 
 
 class SmallReader:

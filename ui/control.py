@@ -22,6 +22,7 @@ from ui.home import HomeNetwork, NotAllowed
 from ui.html import block, esc, notice
 from ui.models_view import (
     backend_line,
+    is_small,
     missing_models,
     model_table,
     pulling,
@@ -120,7 +121,11 @@ class Control:
             backend_line(status, sentence, advice),
             model_table(models, settings, manages=manages) if status.running else "",
             names,
-            self._welcome(Readiness(status.running, sentence, advice, verb == "start"), missing),
+            self._welcome(
+                Readiness(status.running, sentence, advice, verb == "start"),
+                missing,
+                small=is_small(models, answering),
+            ),
             verb,
         )
 
@@ -147,10 +152,10 @@ class Control:
             await server.close()
         return ("start", "") if shutil.which("ollama") else ("", NOT_INSTALLED)
 
-    def _welcome(self, server: Readiness, missing: Sequence[str] = ()) -> str:
+    def _welcome(self, server: Readiness, missing: Sequence[str] = (), *, small: bool = False) -> str:
         """The first page: what is ready, and what is missing with a button for it."""
         here = f"Documents and conversations are kept on this computer, in {self.engine.data_dir}."
-        return welcome(server, missing, Readiness(True, here), PROJECT / "sample_docs")
+        return welcome(server, missing, Readiness(True, here), PROJECT / "sample_docs", small=small)
 
     async def manage(self, tab: Tab, action: str, model: str) -> None:
         """Load, unload or delete a model, or erase everything, as a button says."""

@@ -8,7 +8,7 @@ from ui.html import block, do, esc
 from ui.words import count
 
 MODES = {
-    "auto": "Auto",
+    "auto": "Auto: as the question needs",
     "direct": "Direct: one call",
     "recursive": "Recursive: read everything",
     "retrieve": "Found passages only",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isinf
 
 from memory_store.records import StoreStatus
 from rlm_core.backends.base import BackendStatus, ModelInfo, PullProgress
 from rlm_core.settings import Settings
+from rlm_core.small_models import SMALL
 from ui.html import block, chip, do, esc
 from ui.words import count, size
 
@@ -76,6 +77,11 @@ def pull_button(model: str) -> str:
     return do("page", "pull", model, f"Download {esc(model)}", style="boxed")
 
 
+def is_small(models: Sequence[ModelInfo], name: str) -> bool:
+    """Whether this model is one below a billion parameters, which finds a stated fact and not much more."""
+    return any(model.parameter_count < SMALL for model in models if model.name == name)
+
+
 def window_cost(models: Sequence[ModelInfo], settings: Settings) -> str:
     """What the context window costs in memory with the model that answers simple messages; empty when nothing is known.
 
@@ -83,10 +89,9 @@ def window_cost(models: Sequence[ModelInfo], settings: Settings) -> str:
     128 numbers x 2 (keys and values) x 2 bytes for each token.
     """
     found = next((model for model in models if model.name == settings.models.fast), None)
-    parameters = _billions(found.parameters) if found is not None else None
-    if found is None or parameters is None:
+    if found is None or isinf(found.parameter_count):
         return ""
-    layers = next(layers for limit, layers in _LAYERS if parameters < limit)
+    layers = next(layers for limit, layers in _LAYERS if found.parameter_count < limit * 1e9)
     cost = settings.num_ctx * layers * 8 * 128 * 2 * 2
     beside = f" beside its own {size(found.size)}" if found.size else ""
     return f"{settings.num_ctx:,} tokens take about {size(cost)} of memory with {found.name}{beside}."
@@ -133,14 +138,6 @@ def store_line(status: StoreStatus) -> str:
 
 _LAYERS = ((1, 24), (2.5, 28), (12, 36), (24, 40), (50, 60), (float("inf"), 80))
 """Parameters in billions up to which a model usually has so many layers."""
-
-
-def _billions(parameters: str | None) -> float | None:
-    """8.2 of "8.2B", 0.6 of "600M"."""
-    found = re.fullmatch(r"([\d.]+)\s*([BM])", (parameters or "").strip(), re.IGNORECASE)
-    if found is None:
-        return None
-    return float(found[1]) / (1000 if found[2].upper() == "M" else 1)
 
 
 def _model(model: ModelInfo, roles: Sequence[str], manages: bool) -> str:

@@ -13,39 +13,51 @@ from ui.words import size
 
 @dataclass(frozen=True)
 class Sample:
-    """A document of ``sample_docs/`` and three questions worth asking of it."""
+    """A document of ``sample_docs/`` and three questions worth asking of it; the first asks for one stated fact, which the
+    smallest models find too."""
 
     file: str
     what: str
     questions: tuple[str, ...]
+    wide: bool = False
 
 
 SAMPLES = (
     Sample(
-        "handbook.md",
-        "the staff handbook of a bicycle works",
+        "expedition_journal.txt",
+        "A year on a group of islands: about 150,000 tokens, many times what a model at home reads at once.",
         (
+            "Where was the spare chronometer buried?",
+            "From which town does the person who mended the sextant come?",
+            "How many miles were walked in June 1911 in all?",
+        ),
+        wide=True,
+    ),
+    Sample(
+        "handbook.md",
+        "The staff handbook of a bicycle works.",
+        (
+            "How many days of paid leave does everyone have a year?",
             "What is the telephone extension of the keeper of the frame jig?",
             "Which suppliers deliver within 5 working days or fewer?",
-            "What would it cost to replace all the machines and tools that are kept in the back room?",
         ),
     ),
     Sample(
         "meeting_notes.txt",
-        "112 meetings of a theatre's house committee",
+        "112 meetings of a theatre's committee.",
         (
+            "On what date was it decided to close the left trapdoor for good?",
             "Who took the minutes of the meeting that decided to sell the old film projector?",
-            "What is the sum of the budgets of all decisions made in March 2024?",
-            "Which has the larger budget, the new motor for the revolving stage or the overhaul of the grand piano?",
+            "How many meetings did Hedda Marsh chair?",
         ),
     ),
     Sample(
         "orders.csv",
-        "3,600 orders of a garden shop",
+        "A table of 3,600 orders of a garden shop.",
         (
-            "From which city did delivered orders bring more money, Cork or Lille, and by how many euros?",
+            "Which product was ordered in order GS-11735?",
             "How many orders were cancelled in March 2025?",
-            "What did the customer with the most orders spend on delivered orders?",
+            "From which city did delivered orders bring more money, Cork or Lille, and by how many euros?",
         ),
     ),
 )
@@ -62,14 +74,18 @@ class Readiness:
     startable: bool = False
 
 
-def welcome(server: Readiness, missing: Sequence[str], store: Readiness, folder: Path) -> str:
+def welcome(
+    server: Readiness, missing: Sequence[str], store: Readiness, folder: Path, *, small: bool = False
+) -> str:
     """What an empty conversation shows: the state of the model server, the models that are missing, where everything is
-    kept. ``folder`` holds the sample documents."""
+    kept. ``folder`` holds the sample documents. ``small``: the model answers only the first question of each."""
     ready = _ready(server) + "".join(_missing(model) for model in missing) + _ready(store)
     cards = "".join(_card(sample, folder) for sample in SAMPLES if (folder / sample.file).is_file())
     samples = ""
     if cards:
-        samples = f'<h3>Or try a sample document</h3><div class="samples">{cards}</div>'
+        hint = "<small>This small model finds the first answer of each; the others need a larger one.</small>"
+        title = f"Or try a sample document {hint if small else ''}"
+        samples = f'<h3>{title}</h3><div class="samples">{cards}</div>'
     return block(
         '<div class="welcome"><h2>Ask anything about anything you have</h2>'
         "<p>Drop a document of any length into the message box and ask. Long material is read in pieces until the answer is"
@@ -106,5 +122,8 @@ def _card(sample: Sample, folder: Path) -> str:
         f"<li>{do('chat', 'sample', f'{index}-{number}', esc(question), style='linklike')}</li>"
         for number, question in enumerate(sample.questions)
     )
-    facts = f"{sample.what}, {size((folder / sample.file).stat().st_size)}"
-    return f'<section class="card"><h4>{esc(sample.file)}</h4><p class="quiet">{esc(facts)}</p><ul>{questions}</ul></section>'
+    bytes_on_disk = size((folder / sample.file).stat().st_size)
+    return (
+        f'<section class="card{" wide" if sample.wide else ""}"><h4>{esc(sample.file)} <small>{bytes_on_disk}</small></h4>'
+        f'<p class="quiet">{esc(sample.what)}</p><ul>{questions}</ul></section>'
+    )

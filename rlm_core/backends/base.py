@@ -6,6 +6,7 @@ streams back pieces of text. All of them raise the errors of :mod:`rlm_core.erro
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -60,6 +61,10 @@ class ChatChunk:
     usage: CallUsage | None = None
 
 
+_PARAMETERS = re.compile(r"([\d.]+)\s*([KMBT])", re.IGNORECASE)
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """A model that the server has. Sizes in bytes, ``context_length`` in tokens; None means the server does not say."""
@@ -75,6 +80,12 @@ class ModelInfo:
     loaded: bool = False
     vram: int | None = None
     loaded_context: int | None = None
+
+    @property
+    def parameter_count(self) -> float:
+        """8.2e9 for "8.2B"; infinite when the server does not say."""
+        match = _PARAMETERS.search(self.parameters or "")
+        return float(match[1]) * _UNITS[match[2].upper()] if match else float("inf")
 
 
 @dataclass(frozen=True)

@@ -92,3 +92,11 @@ async def test_without_a_passage_that_has_a_word_of_the_question_everything_is_r
         outcome = await stage.ask("Which animal?", strategy="retrieve", context="A zebra stood there.\n" * 3)
     assert outcome.answer.startswith("A zebra.")
     assert outcome.purposes == ["map", "synthesis"]
+
+
+async def test_a_tiny_model_is_not_tried_at_code(tmp_path: Path) -> None:
+    async with Stage(Actor(sub="It is Greta Sandoval."), tmp_path, models=TINY) as stage:
+        outcome = await stage.ask(QUESTION, strategy=None, context=TEXT)
+    assert outcome.purposes == ["synthesis"]
+    assert outcome.route.strategy == "retrieve"
+    assert outcome.route.reasons[-1].startswith("smollm2:135m is too small to write code")

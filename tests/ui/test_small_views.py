@@ -25,7 +25,6 @@ from ui.network import home_network
 from ui.passage_view import passage_panel
 from ui.settings_form import FIELDS, change, value_of
 from ui.sidebar import conversation_list, search_results
-from ui.welcome import SAMPLES, sample_question
 from ui.words import ago, cut, duration, shortened, size
 
 DAY = 86_400.0
@@ -128,12 +127,6 @@ def test_a_conversation_is_exported_with_its_sources() -> None:
         citation
     ]
     assert file_name(conversation("Größe / Lampen?"), "md") == "gr-e-lampen.md"
-
-
-def test_every_sample_question_has_a_key_and_others_have_none() -> None:
-    assert sample_question("0-0") == (SAMPLES[0].file, SAMPLES[0].questions[0])
-    assert sample_question("9-0") is None
-    assert sample_question("../x") is None
 
 
 def test_numbers_read_well() -> None:
