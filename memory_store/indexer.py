@@ -35,6 +35,8 @@ _SAMPLES, _SAMPLE_DEPTH = (
 )  # vectors looked up at start to see whether the index works, and how many hits each
 _ASKED = 16  # questions whose vectors are kept: one question is searched for in several places
 _RETRY = 30.0  # seconds before a model that failed is tried again, when there is new work
+# One item costs the index almost as much as thirty together, so work waits until so many seconds nothing more has come:
+_QUIET, _QUIET_AT_MOST = 0.5, 5.0
 _PATIENCE = 2.0  # seconds that closing waits for vectors in the making, which are kept then
 
 
@@ -54,7 +56,7 @@ class Indexer:
         self._asked: dict[str, Vectors] = {}
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._work = False
+        self._work = self._hurry = False
         self._idle = True
         self._closing = self._abandoned = self._ended = False
         self._in_model: Literal["", "loading", "embedding"] = ""
@@ -73,14 +75,15 @@ class Indexer:
         """What is wrong now, in sentences; None when all is well."""
         return " ".join(self._problems.values()) or None
 
-    def wake(self) -> None:
-        """There may be something to embed, or somebody will soon ask by meaning."""
+    def wake(self, *, hurry: bool = False) -> None:
+        """There may be something to embed, or somebody will soon ask by meaning. `hurry`: somebody waits for it."""
         if self._embedder is None:
             return
         with self._change:
             if self._closing:
                 return
             self._work, self._idle = True, False
+            self._hurry |= hurry
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="memory-indexer", daemon=True)
                 self._thread.start()
@@ -89,7 +92,7 @@ class Indexer:
     def flush(self, timeout: float | None) -> None:
         """Wait until everything is embedded and in the index, or cannot be. Raises TimeoutError."""
         self._model_failed_at = self._index_failed_at = float("-inf")
-        self.wake()
+        self.wake(hurry=True)
         with self._change:
             if not self._change.wait_for(lambda: self._idle or self._closing, timeout):
                 raise TimeoutError(f"{self.pending()} items were not embedded within {timeout:g} seconds.")
@@ -141,7 +144,7 @@ class Indexer:
     def nearest(self, kind: Kind, question: str, scope: Scope, count: int) -> list[int]:
         """The items of the scope closest to the question, best first; empty while the model is not there."""
         if not self._model_ready:
-            self.wake()
+            self.wake(hurry=True)
             return []
         vector = self._vector_of(question)
         if vector is None:
@@ -222,9 +225,13 @@ class Indexer:
         """False when it is time to end."""
         with self._change:
             while not self._work and not self._closing:
-                self._idle = True
+                self._idle, self._hurry = True, False
                 self._change.notify_all()
                 self._change.wait()
+            latest = time.monotonic() + _QUIET_AT_MOST
+            while self._work and not (self._hurry or self._closing) and time.monotonic() < latest:
+                self._work = False
+                self._change.wait(_QUIET)
             self._work = False
             return not self._closing
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BATCH = 4000  # Chroma refuses more than 5,461 at once
-_SYNC_THRESHOLD = (
-    20_000  # writes of the files that a kill can tear are rare; until then its log is replayed at start
-)
+_STEP = 32  # vectors at once into a local index, which lets no other thread run meanwhile (about 40 ms)
+# At every addition Chroma goes through all it has logged since it last wrote its files; these writes are what a kill can tear.
+_SYNC_THRESHOLD = 2000
 
 
 class IndexDamaged(Exception):
@@ -82,8 +82,9 @@ class ChromaIndex:
     def add(self, kind: str, user: str, seqs: Sequence[int], vectors: Vectors) -> None:
         with _damage():
             collection = self._collection(kind, user, int(vectors.shape[1]))
-            for first in range(0, len(seqs), _BATCH):
-                part = slice(first, first + _BATCH)
+            step = _STEP if self._url is None else _BATCH
+            for first in range(0, len(seqs), step):
+                part = slice(first, first + step)
                 collection.upsert(ids=[str(seq) for seq in seqs[part]], embeddings=vectors[part])
 
     def delete(self, kind: str, user: str, seqs: Sequence[int]) -> None:
