@@ -24,7 +24,6 @@ _FENCES_UNSURE = re.compile(
 """What can make Markdown see another beginning or end of a fenced block than :data:`_FENCE` does: carriage returns, formulas,
 link definitions, fences that do not begin their line."""
 _WORD_JOINER = "\u2060"
-_IMAGE = re.compile(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])?")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _NUMBER = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?![(\[:])")
 
@@ -83,8 +82,21 @@ def _inert(code: str) -> str:
 
 
 def _plain(text: str) -> str:
-    text = _IMAGE.sub(lambda match: f"(image: {match.group(1).strip() or 'without a name'})", text)
-    return _TAG.sub("&lt;", text)
+    return _TAG.sub("&lt;", _images_named(text))
+
+
+def _images_named(text: str) -> str:
+    """``![name](address)``, ``![name][address]`` and ``![name]`` as their names. Not a regular expression: it would look for
+    every missing bracket to the end of the text."""
+    last_round, pieces, end = text.rfind(")"), [], 0
+    while (start := text.find("![", end)) >= 0 and (close := text.find("]", start)) >= 0:
+        pieces.append(f"{text[end:start]}(image: {text[start + 2 : close].strip() or 'without a name'})")
+        end = close + 1
+        if text.startswith("(", end) and end < last_round:
+            end = text.index(")", end) + 1
+        elif text.startswith("[", end):
+            end = max(end, text.find("]", end) + 1)
+    return "".join([*pieces, text[end:]])
 
 
 def _buttons(match: re.Match[str], message_id: str, by_number: dict[int, Citation]) -> str:

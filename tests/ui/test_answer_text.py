@@ -33,6 +33,25 @@ def test_an_image_is_named_and_its_address_is_gone(text: str) -> None:
     assert safe(text) == "(image: chart)"
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("![](a) ![ x ](b", "(image: without a name) (image: x)(b"),
+        ("![a](b)c![d][e]f![g][h", "(image: a)c(image: d)f(image: g)[h"),
+        ("![a][](b) ![c", "(image: a)(b) ![c"),
+        ("![a ![b](c)](d)", "(image: a ![b)](d)"),
+    ],
+)
+def test_images_side_by_side_and_images_without_an_end(text: str, plain: str) -> None:
+    assert safe(text) == plain
+
+
+@pytest.mark.parametrize("piece", ["![", "![](", "![][", "![a]("])
+def test_brackets_without_an_end_do_not_hold_up_the_page(piece: str) -> None:
+    text = piece * 200_000  # hours, if each one were followed to the end of the text
+    assert len(safe(text)) >= len(text) / 2
+
+
 def test_code_stays_as_it_is() -> None:
     text = "Use `a < b` or\n```html\n<b>![x](y)</b>\n```\nand <i>that</i>."
     assert safe(text) == "Use `a < b` or\n```html\n<b>![x](y)</b>\n```\nand &lt;i>that&lt;/i>."
