@@ -78,7 +78,9 @@ def page_routes(desk: Desk, access: Access) -> APIRouter:
     def everything(user: User) -> Response:
         if not access.is_owner(user):
             raise HTTPException(403, "Only the owner of this LocalRLM may export everything.")
-        handle, name = tempfile.mkstemp(".zip", "export-", desk.engine.data_dir)
+        folder = desk.books.uploads  # which is emptied at the next start, if this one ends in the middle
+        folder.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(".zip", "export-", folder)
         os.close(handle)
         file = Path(name)
         store.export_all(file)

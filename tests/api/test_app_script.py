@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,8 @@ class Running:
 @pytest.fixture(scope="module")
 def running(ollama: ScriptedOllama, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("script")
+    (folder / "uploads").mkdir()
+    (folder / "uploads" / "export-left.zip").write_bytes(b"what a run that was killed left behind")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -210,6 +214,18 @@ def test_what_the_page_links_to_is_for_the_one_whose_it_is(running: Running) -> 
             assert owner.get(link).status_code == 200, link
             assert anna.get(link).status_code == 404, link
         assert anna.get("/page/everything.zip").status_code == 403
+
+
+def test_everything_comes_as_one_file_of_which_nothing_is_left_in_the_data_folder(running: Running) -> None:
+    with running.client(running.owner_key) as owner:
+        said = owner.post("/chat", json={"message": "ECHO the almanac"}).json()
+        export = owner.get("/page/everything.zip")
+    with zipfile.ZipFile(io.BytesIO(export.content)) as file:
+        assert said["conversation_id"] in file.read("conversations.jsonl").decode()
+    deadline = time.monotonic() + 60
+    while left := list(running.folder.rglob("export-*")):  # the last one goes when all of it was sent
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 def join(client: httpx.Client, file: str, *, tab: str, key: str = "path") -> httpx.Response:
