@@ -12,8 +12,10 @@ from rlm_core.repl.process import WorkerProcess
 class WorkerPool:
     """Owns one spare worker. Give the same pool to all sessions of an application; close it at the end.
 
-    Who takes the spare says with :meth:`make_ready` when the next one may start. ``script`` is the worker's entry point
-    (tests put another one in its place). With ``ready`` False there is no spare before :meth:`make_ready`.
+    A session asks for the next spare when it ends (:meth:`make_ready`), because a start costs 60 ms of processor, which
+    the turns of the session would feel; without a spare a worker starts while the model makes its first reply. ``script``
+    is the worker's entry point (tests put another one in its place). With ``ready`` False there is no spare before
+    :meth:`make_ready`.
     """
 
     def __init__(self, script: Path = BOOT, *, ready: bool = True) -> None:

@@ -34,9 +34,6 @@ from rlm_core.repl.types import (
 
 log = logging.getLogger(__name__)
 
-LARGE_CONTEXT_CHARS = 8_000_000
-"""While a session works on so much, no spare worker competes with it for memory and processor."""
-
 
 class ReplSession:
     """One conversation's Python: ``async with ReplSession(context=...) as repl: result = await repl.run(code)``.
@@ -219,8 +216,6 @@ class ReplSession:
         started = await bring_up(fresh, self._material, self._functions, self.limits)
         self._worker, self._granted, self._loading = started.worker, started.granted, True
         self.level, self.layers = started.level, started.layers
-        if self._pool is not None and len(self._material.context) < LARGE_CONTEXT_CHARS:
-            self._pool.make_ready()
         return started.worker
 
     async def _material_is_there(self, cell: RunningCell | None = None) -> bool:

@@ -178,6 +178,15 @@ async def test_the_spare_worker_starts_when_it_is_asked_for_and_once(workspaces:
     assert workspaces._pool._spare is spare
 
 
+async def test_no_spare_worker_competes_with_an_answer_and_one_is_there_for_the_next(
+    workspaces: Workspaces,
+) -> None:
+    async with workspaces.borrow(question(), no_calls()) as workspace:
+        await workspace.run("x = 1", parent=None, seconds=30)
+        assert workspaces._pool._spare is None
+    assert workspaces._pool._spare is not None
+
+
 async def test_a_workspace_is_lent_out_before_its_material_is_there(
     workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
