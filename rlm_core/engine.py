@@ -12,7 +12,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -239,13 +239,17 @@ class RLMEngine:
         self._assembly.warm_up()
         await asyncio.to_thread(self.store.resume)
 
-    async def backend(self) -> Backend:
-        """The model server that answers."""
-        return (await self.choice()).backend
+    @asynccontextmanager
+    async def backend(self) -> AsyncIterator[Backend]:
+        """The model server that answers, open for as long as the block runs."""
+        async with self.choice() as choice:
+            yield choice.backend
 
-    async def choice(self) -> Choice:
-        """Which backend answers, why, and how to get a better one, in words."""
-        return await self._assembly.choice()
+    @asynccontextmanager
+    async def choice(self) -> AsyncIterator[Choice]:
+        """Which backend answers, why, and how to get a better one, in words. It stays open for as long as the block runs."""
+        async with self._assembly.in_use() as assembly:
+            yield await assembly.choice()
 
     async def capabilities(self, model: str | None = None, *, again: bool = False) -> Capabilities:
         """What the model that drives the REPL can do; tried now if it was not yet, or ``again``."""

@@ -99,17 +99,15 @@ class Control:
         settings = self.engine.settings
         verb, advice = await self._ollama_now()
         try:
-            choice = await self.engine.choice()
+            async with self.engine.choice() as choice:
+                status = await choice.backend.status()
+                try:
+                    models = await choice.backend.models() if status.running else []
+                except BackendError as error:
+                    return self._troubled(short_status(status, ""), str(error), verb, advice)
         except LocalRLMError as error:
             brand = block('<div class="brand"><b>LocalRLM</b></div>')
             return self._troubled(brand, str(error), verb, advice)
-        status = await choice.backend.status()
-        models: list[ModelInfo] = []
-        if status.running:
-            try:
-                models = await choice.backend.models()
-            except BackendError as error:
-                return self._troubled(short_status(status, ""), str(error), verb, advice)
         self._models = models
         manages = choice.backend.name == "ollama"
         names = [model.name for model in models]
@@ -164,13 +162,15 @@ class Control:
             await self.engine.erase_everything()
             await asyncio.to_thread(shutil.rmtree, self.engine.data_dir / UPLOADS, ignore_errors=True)
             return
-        backend, settings = await self.engine.backend(), self.engine.settings
-        if action == "load":
-            await backend.load(model, ChatOptions(num_ctx=settings.num_ctx, keep_alive=settings.keep_alive))
-        elif action == "unload":
-            await backend.unload(model)
-        elif action == "delete":
-            await backend.delete(model)
+        settings = self.engine.settings
+        async with self.engine.backend() as backend:
+            if action == "load":
+                options = ChatOptions(num_ctx=settings.num_ctx, keep_alive=settings.keep_alive)
+                await backend.load(model, options)
+            elif action == "unload":
+                await backend.unload(model)
+            elif action == "delete":
+                await backend.delete(model)
 
     async def pull(self, tab: Tab, model: str) -> AsyncIterator[str]:
         """Download a model; yields how far it is, until :meth:`stop_pull`."""

@@ -72,8 +72,8 @@ async def ask_for(guest: Guest) -> Job:
 
 
 async def _check_model(house: House, name: str) -> None:
-    backend = await house.engine.backend()
-    installed = [info.name for info in await backend.models()]
+    async with house.engine.backend() as backend:
+        installed = [info.name for info in await backend.models()]
     if name not in installed and f"{name}:latest" not in installed:
         raise ModelMissing(name, f"Use 'rlm', or one of: {', '.join(installed) or 'none installed'}.")
 

@@ -105,8 +105,9 @@ async def tags(house: TheHouse, user: User) -> OllamaTags:
     """``rlm``, ``rlm-direct``, and the models of the backend when it answers."""
     entries = [_entry(name, family="localrlm") for name in MODELS]
     try:
-        backend = await house.engine.backend()
-        for info in await backend.models():
+        async with house.engine.backend() as backend:
+            found = await backend.models()
+        for info in found:
             entries.append(
                 _entry(
                     info.name,

@@ -118,10 +118,9 @@ async def models(house: TheHouse, user: User) -> ModelList:
     """``rlm``, ``rlm-direct``, and the models of the backend when it answers."""
     entries = [ModelEntry(id=name, created=0, owned_by="localrlm") for name in MODELS]
     try:
-        backend = await house.engine.backend()
-        entries += [
-            ModelEntry(id=info.name, created=0, owned_by=backend.name) for info in await backend.models()
-        ]
+        async with house.engine.backend() as backend:
+            found = await backend.models()
+        entries += [ModelEntry(id=info.name, created=0, owned_by=backend.name) for info in found]
     except LocalRLMError:
         pass  # the engine's own names stay valid; a question will say what is wrong
     return ModelList(data=entries)

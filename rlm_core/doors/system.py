@@ -34,9 +34,9 @@ HIDDEN = "********"
 @router.get("/models", responses={503: {"model": Problem}})
 async def models(house: TheHouse, user: User) -> ModelsOut:
     """The installed models of the backend, with the roles they play by the settings."""
-    backend = await house.engine.backend()
     roles = house.engine.settings.models.model_dump()
-    found = await backend.models()
+    async with house.engine.backend() as backend:
+        found = await backend.models()
     return ModelsOut(
         backend=backend.name,
         models=[
@@ -83,16 +83,16 @@ async def status(house: TheHouse, user: User) -> StatusOut:
 async def _backend(house: House) -> tuple[BackendOut, str, list[ModelInfo]]:
     """How the model server is, why it was chosen, and what it has in memory."""
     try:
-        choice = await house.engine.choice()
+        async with house.engine.choice() as choice:
+            state = await choice.backend.status()
+            try:
+                found = await choice.backend.models() if state.running else []
+            except BackendError:
+                found = []  # went down between the two questions; the next call will say so
     except LocalRLMError as error:  # for example `openai` without an address
         name = house.engine.settings.backend
         down = BackendOut(name=name, running=False, sentence=str(error), version=None, address=None)
         return down, str(error), []
-    state = await choice.backend.status()
-    try:
-        loaded = [info for info in await choice.backend.models() if info.loaded] if state.running else []
-    except BackendError:
-        loaded = []  # went down between the two questions; the next call will say so
     backend = BackendOut(
         name=state.name,
         running=state.running,
@@ -100,7 +100,7 @@ async def _backend(house: House) -> tuple[BackendOut, str, list[ModelInfo]]:
         version=state.version,
         address=state.address,
     )
-    return backend, choice.sentence, loaded
+    return backend, choice.sentence, [info for info in found if info.loaded]
 
 
 @router.get("/settings")

@@ -113,3 +113,14 @@ async def test_a_running_cell_keeps_its_repl_when_the_limits_of_the_repl_change(
         outcome = await running.end()
     assert outcome.answer == "42 late"
     assert not outcome.partial
+
+
+async def test_whoever_asks_the_server_something_keeps_it_until_it_has_answered(
+    tmp_path: Path, closed: list[str]
+) -> None:
+    async with Stage(Actor(), tmp_path) as stage:
+        async with stage.engine.backend() as backend:
+            await stage.engine.apply(stage.engine.settings.changed({"base_url": "http://127.0.0.1:9"}))
+            assert closed == []
+            assert await backend.models()
+        assert closed == [stage.server.url]
