@@ -101,9 +101,8 @@ class CapabilityProbe:
         Raises BudgetExhausted when the ledger has no room for trying, and the errors of the backend and the sandbox.
         """
         assignment = await self._calls.assign(run, "tools")
-        info = await self._calls.backend.model(assignment.model)
-        digest = info.digest or assignment.model
-        if info.parameter_count < TINY:
+        digest = (assignment.info and assignment.info.digest) or assignment.model
+        if assignment.parameter_count < TINY:
             return Capabilities(assignment.model, digest, 0, 0, writes_code=False, follows_schema=False)
         async with self._lock:
             known = None if again else self._load().get(digest)

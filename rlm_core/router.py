@@ -33,12 +33,19 @@ turns, hence 20 s; a quick reply from a model that is good at tools is as quick,
 
 @dataclass(frozen=True)
 class Assignment:
-    """The model for a call. ``window`` in tokens; ``notice`` says in words when it is not the one that was set."""
+    """The model for a call. ``window`` in tokens; ``notice`` says in words when it is not the one that was set;
+    ``info`` is what the server said about it, if it did."""
 
     model: str
     window: int
     loaded: bool
     notice: str | None = None
+    info: ModelInfo | None = None
+
+    @property
+    def parameter_count(self) -> float:
+        """Infinite when the server does not say."""
+        return self.info.parameter_count if self.info is not None else float("inf")
 
 
 class Router:
@@ -127,7 +134,7 @@ class Router:
         window = self._settings.num_ctx
         if info is not None and info.context_length:
             window = min(window, info.context_length)
-        return Assignment(name, window, bool(info and info.loaded), notice)
+        return Assignment(name, window, bool(info and info.loaded), notice, info)
 
 
 def _find(name: str, models: Sequence[ModelInfo]) -> ModelInfo | None:

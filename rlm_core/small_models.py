@@ -39,8 +39,7 @@ Search = Callable[[Context, str], Awaitable[list[Piece]]]
 
 async def parameters(calls: ModelCalls, run: Run) -> float:
     """How many parameters the model has that reads passages; infinite when the server does not say."""
-    assignment = await calls.assign(run, "fast")
-    return (await calls.backend.model(assignment.model)).parameter_count
+    return (await calls.assign(run, "fast")).parameter_count
 
 
 class SmallReader:
