@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,8 @@ ChildSolver = Callable[[Run, Question, int, str | None], Awaitable[str]]
 MemorySearch = Callable[[str, int], Sequence[tuple[str, str, float]]]
 MODEL_NAME_CHARS = 80
 MOST_IN_A_BATCH = 1_000
+BEGUN_TOGETHER = 8
+"""Calls of a batch between two looks at the network. Each look costs a little, too: 1 and 4 are slower."""
 
 
 class SubCalls:
@@ -80,10 +82,12 @@ class SubCalls:
             else:
                 name = model
         messages = [ChatMessage("user", text)]
-        await self._refuse_if_too_long(text)
-        reply = await self._calls.call(
-            self._run, "fast", "sub", messages, parent=parent, schema=schema, model=name
-        )
+        try:
+            reply = await self._calls.call(
+                self._run, "fast", "sub", messages, parent=parent, schema=schema, model=name
+            )
+        except PromptTooLong as error:
+            raise await self._with_advice(error, text) from None
         answer = without_thinking(reply.text).strip()
         if schema is None:
             return answer
@@ -97,7 +101,7 @@ class SubCalls:
     ) -> list[Any]:
         """Many calls in parallel; the replies in the order of the prompts. A prompt that fails yields ``"Error: …"``
         in its place; if all fail, the first error is raised."""
-        return await _all([self.llm_query(prompt, model, schema) for prompt in _as_batch(prompts)])
+        return await _all(self.llm_query(prompt, model, schema) for prompt in _as_batch(prompts))
 
     async def rlm_query(self, prompt: Any, context: Any = None, model: Any = None) -> str:
         """A child RLM with its own REPL over ``context`` (the prompt itself if none is given); at the depth limit a
@@ -121,7 +125,7 @@ class SubCalls:
         if len(beside) != len(questions):
             raise ValueError(f"{len(questions)} prompts but {len(beside)} contexts")
         pairs = zip(questions, beside, strict=True)
-        return await _all([self.rlm_query(prompt, material, model) for prompt, material in pairs])
+        return await _all(self.rlm_query(prompt, material, model) for prompt, material in pairs)
 
     async def memory_search(self, text: str, k: int = 5) -> list[dict[str, Any]]:
         """Earlier messages of the user's conversations that fit ``text``, best first."""
@@ -133,24 +137,33 @@ class SubCalls:
             for role, said, at in hits
         ]
 
-    async def _refuse_if_too_long(self, text: str) -> None:
+    async def _with_advice(self, error: PromptTooLong, text: str) -> PromptTooLong:
         most = await self._calls.prompt_chars(self._run, "fast")
         if len(text) <= most:
-            return
-        assignment = await self._calls.assign(self._run, "fast")
-        tokens = self._calls.estimator.text(text, assignment.model)
-        if tokens <= assignment.window - self._calls.smallest_reply(assignment.window):
-            return
-        raise PromptTooLong(
-            tokens,
-            assignment.window,
+            return error
+        return PromptTooLong(
+            error.tokens,
+            error.window,
             f"The prompt has {len(text):,} characters, the limit is about {most:,}. Cut the text, for example "
             f"`parts = chunks({most * 2 // 3}, 0)`, and ask about the pieces with llm_query_batched.",
         )
 
 
-async def _all(calls: Sequence[Awaitable[Any]]) -> list[Any]:
-    results = await asyncio.gather(*calls, return_exceptions=True)
+async def _all(calls: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Their results in order. The requests of the first few calls go out before the next ones are prepared: the model
+    server has work meanwhile, and not all replies come in the same moment."""
+    tasks: list[asyncio.Task[Any]] = []
+    try:
+        for number, call in enumerate(calls, 1):
+            tasks.append(asyncio.create_task(call))
+            if number % BEGUN_TOGETHER == 0:
+                await asyncio.sleep(0)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
         if not isinstance(error, LocalRLMError | ValueError):

@@ -60,6 +60,25 @@ async def test_the_same_code_again_and_again_is_stopped(tmp_path: Path) -> None:
     assert "exactly this code before" in actor.requests("root")[2].last
 
 
+async def test_a_prompt_that_is_too_long_fails_alone_unsent_and_says_how_long_it_may_be(
+    tmp_path: Path,
+) -> None:
+    actor = Actor(
+        root=[
+            fence('found = llm_query_batched(["short", "word " * 100_000, "also short"])\nprint(found)'),
+            finish('"looked"'),
+        ],
+        sub=lambda request: request.last.upper(),
+    )
+    async with Stage(actor, tmp_path) as stage:
+        outcome = await stage.ask(context=CONTEXT)
+    assert [request.last for request in actor.requests("sub")] == ["short", "also short"]
+    assert "['SHORT', 'Error: The prompt has about" in outcome.shown
+    assert "The prompt has 500,000 characters, the limit is about" in outcome.shown
+    assert "'ALSO SHORT']" in outcome.shown
+    assert outcome.usage.llm_calls == 4
+
+
 async def test_sub_calls_are_charged_to_the_same_ledger_and_fail_alone(tmp_path: Path) -> None:
     actor = Actor(
         root=[
