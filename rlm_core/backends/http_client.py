@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 from weakref import finalize
 
@@ -82,8 +82,9 @@ class Response:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The body in pieces; each is all that has arrived since the one before. Raises BrokenOff and Silent."""
-        with _in_our_words():
-            async for data in self._response.content.iter_any():
+        content = self._response.content
+        with _IN_OUR_WORDS:
+            while data := await content.readany():
                 yield data
 
     async def read(self) -> bytes:
@@ -141,13 +142,13 @@ class HttpClient:
             self._session = self._opened()
             finalize(self, self._session.detach)  # or aiohttp complains of it on the user's screen
         data = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-        with _in_our_words():
+        with _IN_OUR_WORDS:
             return Response(
                 await self._session.request(
                     method,
                     self._base_url + path,
                     data=data and data.encode("utf-8", "replace"),
-                    headers={"Content-Type": "application/json", **(headers or {})},
+                    headers=headers,
                     allow_redirects=False,
                 )
             )
@@ -179,7 +180,7 @@ class HttpClient:
         return aiohttp.ClientSession(
             connector=_Connector(limit=0, use_dns_cache=False, **keeping),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept-Encoding": "identity", **self._headers},
+            headers={"Accept-Encoding": "identity", "Content-Type": "application/json", **self._headers},
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
             ),
@@ -187,23 +188,31 @@ class HttpClient:
         )
 
 
-@contextmanager
-def _in_our_words() -> Iterator[None]:
-    """aiohttp's errors as ours."""
-    try:
-        yield
-    except (
-        aiohttp.ClientConnectorError,
-        aiohttp.ConnectionTimeoutError,
-        aiohttp.InvalidURL,
-        aiohttp.NonHttpUrlClientError,
-        UnicodeError,
-    ) as error:
-        raise NotConnected(str(error)) from None
-    except TimeoutError:
-        raise Silent(f"nothing came for {SILENCE_SECONDS:g} s") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise BrokenOff(str(error) or "the server closed the connection") from None
+class _InOurWords:
+    """aiohttp's errors as ours, while a block runs."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        match error:
+            case (
+                aiohttp.ClientConnectorError()
+                | aiohttp.ConnectionTimeoutError()
+                | aiohttp.InvalidURL()
+                | aiohttp.NonHttpUrlClientError()
+                | UnicodeError()
+            ):
+                raise NotConnected(str(error)) from None
+            case TimeoutError():
+                raise Silent(f"nothing came for {SILENCE_SECONDS:g} s") from None
+            case aiohttp.ClientError() | OSError():
+                raise BrokenOff(str(error) or "the server closed the connection") from None
+
+
+_IN_OUR_WORDS = _InOurWords()
 
 
 class Lines:

@@ -34,7 +34,7 @@ class OpenAIStream:
     def feed(self, data: bytes) -> list[ChatChunk]:
         """The chunks that these bytes complete. Raises ServerError, and ValueError on anything but JSON."""
         chunks = []
-        for line in self._lines.feed(data):
+        for line in filter(None, self._lines.feed(data)):
             kind, _, value = line.decode("utf-8", "replace").strip().partition(":")
             value = value.strip()
             if kind == "error" or (kind == "data" and value.startswith('{"error"')):
@@ -44,9 +44,9 @@ class OpenAIStream:
             if value == "[DONE]":
                 self.done = True
                 continue
-            chunk = self._chunk(json.loads(value))
-            if chunk.text or chunk.thinking:
-                chunks.append(chunk)
+            text, thinking = self._said(json.loads(value))
+            if text or thinking:
+                chunks.append(ChatChunk(text, thinking))
         return chunks
 
     def finish(self) -> ChatChunk:
@@ -60,11 +60,12 @@ class OpenAIStream:
         """Whether the reply is whole."""
         return self.done or self._reason is not None
 
-    def _chunk(self, part: dict[str, Any]) -> ChatChunk:
+    def _said(self, part: dict[str, Any]) -> tuple[str, str]:
+        """The text and the thinking in it."""
         self._count(part)
         choices = part.get("choices") or []
         if not choices:
-            return ChatChunk()
+            return "", ""
         choice = choices[0]
         delta = choice.get("delta") or {}
         if choice.get("finish_reason"):
@@ -72,7 +73,7 @@ class OpenAIStream:
         inline, text = self._splitter.feed(delta.get("content") or "")
         stated = delta.get("reasoning_content") or delta.get("reasoning") or ""
         self.characters += len(text)
-        return ChatChunk(text, (stated if isinstance(stated, str) else "") + inline)
+        return text, (stated if isinstance(stated, str) else "") + inline
 
     def _count(self, part: dict[str, Any]) -> None:
         timings = part.get("timings")
