@@ -145,7 +145,7 @@ def with_messages(count: int) -> dict[str, Any]:
         )
         found["delete_conversation_s"] = seconds(lambda: store.delete_conversation("c1"))
         found["megabytes_on_disk"] = store.status().bytes_on_disk / 1e6
-        store.close()
+        found["close_s"] = seconds(store.close)
     return found
 
 
@@ -198,6 +198,7 @@ def of_messages(memories: Sequence[dict[str, Any]]) -> Table:
         ("recall within one conversation, ms", lambda one: _median_p95(one["recall_conversation_ms"])),
         ("search in the list of conversations, ms", lambda one: _median_p95(one["search_conversations_ms"])),
         ("delete a conversation of 400, s", lambda one: f"{one['delete_conversation_s']:.2f}"),
+        ("close after that (a large file is written anew), s", lambda one: f"{one['close_s']:.2f}"),
         ("on disk, MB", lambda one: f"{one['megabytes_on_disk']:,.0f}"),
     )
     rows = tuple((name, *(say(one) for one in memories)) for name, say in lines)

@@ -29,6 +29,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._idle_lock = threading.Lock()
         self._closed = False
+        self.written_at = time.monotonic()  # the last time that something was committed
         try:
             self._writer = self._connect()
             self._migrate()
@@ -74,6 +75,7 @@ class Database:
                 self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
+            self.written_at = time.monotonic()
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -91,41 +93,60 @@ class Database:
                 else:
                     self._idle.append(connection)
 
+    @contextmanager
+    def deletion(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that deletes text; it is remembered that a :meth:`scrub` has to follow."""
+        with self.write() as sql:
+            sql.execute("INSERT INTO unscrubbed DEFAULT VALUES")
+            yield sql
+
+    @property
+    def unscrubbed(self) -> bool:
+        """Whether deleted text may still be readable on the disk."""
+        with self.read() as sql:
+            return sql.execute("SELECT 1 FROM unscrubbed").fetchone() is not None
+
     def scrub(self) -> None:
         """Make deleted text unreadable on the disk: fold the keyword indexes, write the file anew and empty the write-ahead
         log. (`secure_delete` zeroes what is deleted, but not what SQLite left behind in the gaps of pages when it had moved
-        rows to other pages: about one deletion in 300 leaves something there.)
+        rows to other pages: about one deletion in 300 leaves something there.) What fails is said in the log, and
+        `unscrubbed` stays.
         """
         with self._lock:
             self.check_open()
-            for table in ("message_words", "chunk_words"):
-                self._writer.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
+            (done,) = self._writer.execute("SELECT max(id) FROM unscrubbed").fetchone()
             try:
+                for table in ("message_words", "chunk_words"):
+                    self._writer.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
                 self._writer.execute("VACUUM")
             except sqlite3.OperationalError as error:  # no room for the copy
                 log.warning(
                     "%s could not be written anew (%s): deleted text may stay in it", self.path, error
                 )
-        self.checkpoint()
+                done = None
+        if self._checkpoint() and done is not None:
+            with self.write() as sql:
+                sql.execute("DELETE FROM unscrubbed WHERE id <= ?", (done,))
 
     def erase(self) -> None:
         """Delete every row and give the space back."""
-        with self.write() as sql:
+        with self.deletion() as sql:
             for table in ("message_words", "message_vectors", "message_pending", "messages", "conversations"):
                 sql.execute(f"DELETE FROM {table}")
             sql.execute("DELETE FROM documents")  # with texts, tables, passages and what hangs on them
         self.scrub()
 
-    def checkpoint(self) -> None:
+    def _checkpoint(self) -> bool:
         """Move the write-ahead log into the database file and empty it, waiting for readers in the way."""
         for _ in range(100):
             with self._lock:
                 self.check_open()
                 busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             if not busy:
-                return
+                return True
             time.sleep(0.05)
         log.warning("deleted text stays in %s-wal until the next start: a reader does not end", self.path)
+        return False
 
     def close(self) -> None:
         """Close every connection. Calling it twice is harmless."""

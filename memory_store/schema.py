@@ -110,4 +110,8 @@ MIGRATIONS: tuple[str, ...] = (
     -- A large document is sorted into the keyword index in pieces of 16 MB, not of 1 MB: fewer to merge.
     INSERT INTO chunk_words(chunk_words, rank) VALUES ('hashsize', 16777216)
     """,
+    """
+    -- A row for each deletion whose text may still be readable somewhere in the file: see scrubbing.py.
+    CREATE TABLE unscrubbed(id INTEGER PRIMARY KEY)
+    """,
 )

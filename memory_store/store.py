@@ -39,6 +39,7 @@ from memory_store.retrieval import (
     recall,
     search_passages,
 )
+from memory_store.scrubbing import Scrubber
 from memory_store.transfer import Imported
 from memory_store.vectors import check_server
 
@@ -82,6 +83,7 @@ class MemoryStore:
             raise
         self._conversations = Conversations(self._db)
         self._messages = Messages(self._db)
+        self._scrubber = Scrubber(self._db)
         self._changing = threading.Lock()  # held while one indexer takes the place of another, or none does
         self._closed = False
         self._shelf = self._new_shelf()
@@ -90,7 +92,8 @@ class MemoryStore:
             self.resume()
 
     def resume(self) -> None:
-        """Go on embedding what the last process left, in the background."""
+        """Go on with what the last process left, in the background: embedding, and scrubbing what was deleted."""
+        self._scrubber.resume()
         if self._indexer.pending():
             self._indexer.wake()
 
@@ -157,10 +160,11 @@ class MemoryStore:
         self._conversations.set(conversation_id, "pinned", int(pinned))
 
     def delete_conversation(self, conversation_id: str) -> None:
-        """Remove it and its messages from the database, the indexes and the disk. Raises NotFound."""
+        """Remove it and its messages from the database, the indexes and the disk (see `scrubbing`). Raises NotFound."""
         home = self._conversations.get(conversation_id)
-        seqs = self._conversations.delete(conversation_id)
-        self._db.scrub()
+        with self._db.deletion():
+            seqs = self._conversations.delete(conversation_id)
+        self._scrubber.deleted()
         if home is not None:
             self._indexer.forget(MESSAGES, home.user, seqs)
 
@@ -230,12 +234,12 @@ class MemoryStore:
             self._indexer.wake()
 
     def delete_message(self, message_id: str) -> None:
-        """Remove one message from the database, the indexes and the disk; what follows it now follows its parent.
-
-        Raises NotFound.
+        """Remove one message from the database, the indexes and the disk (see `scrubbing`); what follows it now follows its
+        parent. Raises NotFound.
         """
-        seq, user = self._messages.delete(message_id)
-        self._db.scrub()
+        with self._db.deletion():
+            seq, user = self._messages.delete(message_id)
+        self._scrubber.deleted()
         self._indexer.forget(MESSAGES, user, [seq])
         self._indexer.wake()
 
@@ -338,10 +342,11 @@ class MemoryStore:
         return self._shelf.get(document_id)
 
     def delete_document(self, document_id: str) -> None:
-        """Remove it from the database, the indexes and the disk. Raises NotFound."""
+        """Remove it from the database, the indexes and the disk (see `scrubbing`). Raises NotFound."""
         document = self._shelf.get(document_id)
-        seqs = self._shelf.delete(document_id)
-        self._db.scrub()
+        with self._db.deletion():
+            seqs = self._shelf.delete(document_id)
+        self._scrubber.deleted()
         if document is not None:
             self._indexer.forget(CHUNKS, document.user, seqs)
 
@@ -413,7 +418,10 @@ class MemoryStore:
     def close(self) -> None:
         """Stop the background work and give the folder free. What is not embedded yet continues at the next start."""
         with self._changing:
+            if self._closed:
+                return
             self._closed = True
+            self._scrubber.close()
             self._indexer.close()
             self._db.close()
             self._lock.release()
