@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 QUESTION = "How long is the context?"
 LINE = "The garden of the house opens at nine and closes at dusk, except on the first day.\n"
 TURNS_AT_MOST = 40
+CALLS = 64
+"""Sub-calls in the batch of ``aiohttp_alone``."""
 
 
 Engine = tuple[Callable[[str], str], Callable[[], object]]
@@ -85,7 +87,41 @@ def dspy(url: str, parallel: int) -> Engine:
     return answer, lambda: None
 
 
-ENGINES = {"localrlm": localrlm, "rlms": rlms, "recursive-llm": recursive_llm, "dspy": dspy}
+def aiohttp_alone(url: str, parallel: int) -> Engine:
+    """No engine at all, only the requests of one with a batch in its second turn: what Python's HTTP and the fake server take."""
+    import aiohttp
+
+    loop = asyncio.new_event_loop()
+
+    async def opened() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+
+    session = loop.run_until_complete(opened())
+
+    async def answer() -> str:
+        slots = asyncio.Semaphore(parallel)
+
+        async def ask(prompt: str) -> None:
+            body = {"model": "fake", "messages": [{"role": "user", "content": prompt}]}
+            async with slots, session.post(f"{url}/chat/completions", json=body) as response:
+                await response.json()
+
+        for _ in range(2):
+            await ask(QUESTION)
+        await asyncio.gather(*(ask(f"Is {number} a number?") for number in range(CALLS)))
+        await ask(QUESTION)
+        return "done"
+
+    return lambda context: loop.run_until_complete(answer()), lambda: loop.run_until_complete(session.close())
+
+
+ENGINES = {
+    "localrlm": localrlm,
+    "rlms": rlms,
+    "recursive-llm": recursive_llm,
+    "dspy": dspy,
+    "aiohttp": aiohttp_alone,
+}
 
 
 def main() -> None:

@@ -1,21 +1,29 @@
 """A model server for measurements: the OpenAI chat protocol on loopback, replies by rote, arrival times on record.
 
 It answers as fast as it can (or after a fixed delay) and knows no model. Connections stay open. What the clients do
-between a reply and their next request is then all their own.
+between a reply and their next request is then all their own. It shares the processor with them, so it takes requests apart
+as they arrive, without streams and tasks: that costs it half as much.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
 MODEL = "fake"
+MODELS = {
+    "object": "list",
+    "data": [{"id": MODEL, "object": "model", "owned_by": "nobody", "max_model_len": 131_072}],
+}
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class FakeServer:
 
     def __enter__(self) -> FakeServer:
         self._thread.start()
-        starting = asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=256, limit=2**24)
+        starting = self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, backlog=256)
         self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
         return self
 
@@ -65,53 +73,73 @@ class FakeServer:
         taken, self.exchanges = self.exchanges, []
         return taken
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-                body = await reader.readexactly(int(fields.get("content-length", "0")))
-                arrived = time.monotonic()
-                if head.startswith("post"):
-                    await self._chat(json.loads(body), arrived, writer)
-                else:
-                    listed = {"id": MODEL, "object": "model", "owned_by": "nobody", "max_model_len": 131_072}
-                    await _send(writer, "application/json", json.dumps({"object": "list", "data": [listed]}))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
 
-    async def _chat(self, request: dict[str, Any], arrived: float, writer: asyncio.StreamWriter) -> None:
-        messages = request["messages"]
-        is_root = any(self.question in str(message["content"]) for message in messages)
-        text, delay = self.reply(messages, is_root)
-        chars = sum(len(str(message["content"])) for message in messages)
-        usage = {"prompt_tokens": chars // 4, "completion_tokens": 10, "total_tokens": chars // 4 + 10}
-        if delay:
-            await asyncio.sleep(delay)
-        common = {"id": "x", "created": 0, "model": MODEL}
-        if request.get("stream"):
-            chunk = {**common, "object": "chat.completion.chunk"}
-            said = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}
-            over = {"index": 0, "delta": {}, "finish_reason": "stop"}
-            parts = [
-                {**chunk, "choices": [said]},
-                {**chunk, "choices": [over]},
-                {**chunk, "choices": [], "usage": usage},
-            ]
-            events = "".join(f"data: {json.dumps(part)}\n\n" for part in parts) + "data: [DONE]\n\n"
-            self.exchanges.append(Exchange(is_root, arrived, time.monotonic(), chars))
-            await _send(writer, "text/event-stream", events)
+class _Connection(asyncio.Protocol):
+    """A client's connection: one request after the other."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+        self._unread = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        head, end, rest = self._unread.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        size = int(length[1]) if length else 0
+        if not end or len(rest) < size:
+            return
+        arrived = time.monotonic()
+        self._unread = rest[size:]
+        if head.startswith(b"POST"):
+            self._chat(json.loads(rest[:size]), arrived)
         else:
-            whole = {"role": "assistant", "content": text}
-            choice = {"index": 0, "message": whole, "finish_reason": "stop"}
-            answer = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
-            body = json.dumps(answer)
-            self.exchanges.append(Exchange(is_root, arrived, time.monotonic(), chars))
-            await _send(writer, "application/json", body)
+            self._transport.write(_framed("application/json", json.dumps(MODELS)))
+
+    def _chat(self, request: dict[str, Any], arrived: float) -> None:
+        messages = request["messages"]
+        is_root = any(self._server.question in str(message["content"]) for message in messages)
+        text, delay = self._server.reply(messages, is_root)
+        chars = sum(len(str(message["content"])) for message in messages)
+        reply = _streamed(text, chars) if request.get("stream") else _whole(text, chars)
+
+        def answer() -> None:
+            self._server.exchanges.append(Exchange(is_root, arrived, time.monotonic(), chars))
+            self._transport.write(reply)  # into the void if the client is gone
+
+        if delay:
+            asyncio.get_running_loop().call_later(delay, answer)
+        else:
+            answer()
 
 
-async def _send(writer: asyncio.StreamWriter, kind: str, text: str) -> None:
+def _usage(chars: int) -> dict[str, int]:
+    return {"prompt_tokens": chars // 4, "completion_tokens": 10, "total_tokens": chars // 4 + 10}
+
+
+@lru_cache
+def _streamed(text: str, chars: int) -> bytes:
+    """The reply as server-sent events."""
+    said = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}
+    over = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    chunk = {"id": "x", "created": 0, "model": MODEL, "object": "chat.completion.chunk"}
+    parts = ({"choices": [said]}, {"choices": [over]}, {"choices": [], "usage": _usage(chars)})
+    events = "".join(f"data: {json.dumps(chunk | part)}\n\n" for part in parts)
+    return _framed("text/event-stream", f"{events}data: [DONE]\n\n")
+
+
+@lru_cache
+def _whole(text: str, chars: int) -> bytes:
+    """The reply as one object."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    common = {"id": "x", "created": 0, "model": MODEL, "object": "chat.completion"}
+    return _framed("application/json", json.dumps({**common, "choices": [choice], "usage": _usage(chars)}))
+
+
+def _framed(kind: str, text: str) -> bytes:
     body = text.encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: keep-alive\r\n\r\n"
-    writer.write(head.encode() + body)
-    await writer.drain()
+    return head.encode() + body

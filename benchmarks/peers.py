@@ -63,7 +63,7 @@ def _prepare_dspy(home: Path) -> None:
 
 def pythons(wanted: str) -> dict[str, str]:
     """The Python of each engine among the ``wanted`` (names with commas between them) that is there."""
-    found = {"localrlm": sys.executable}
+    found = {"localrlm": sys.executable, "aiohttp": sys.executable}
     if importlib.util.find_spec("rlm") is not None:  # the development requirements have it
         found["rlms"] = sys.executable
     found |= {name: str(_python(FOLDER / name)) for name in PACKAGES if _python(FOLDER / name).exists()}

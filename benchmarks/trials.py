@@ -14,6 +14,7 @@ import os
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from benchmarks.fake_server import Exchange, FakeServer, Reply
 CONTENDER = Path(__file__).with_name("contender.py")
 QUIET = os.environ | {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
 """No look at the internet while a peer is imported."""
+PAUSE = 0.3
+"""Seconds between two answers of a process: nobody asks again sooner, and some engines get ready for the next question."""
 SHOWN = {"localrlm": "LocalRLM", "rlms": "`rlms`", "recursive-llm": "`recursive-llm`", "dspy": "`dspy.RLM`"}
 
 
@@ -99,7 +102,8 @@ def attempt(
             if not ready:
                 raise RuntimeError(f"{engine} did not start: {_last_line(errors)}")
             with MemoryWatch(child.pid) as memory:
-                for _ in range(runs):
+                for number in range(runs):
+                    time.sleep(PAUSE if number else 0)
                     _go_on(child.stdin)
                     began = _told(child.stdout)
                     told = _told(child.stdout)
@@ -168,12 +172,13 @@ class MemoryWatch:
     """The largest memory of a process and its children together, in bytes, sampled while the block runs.
 
     Between fork and exec a child shows its parent's memory as its own: it counts from the second look on, and not while
-    its address space has its parent's size.
+    its address space has its parent's size. Children are looked for at every fifth look.
     """
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
         self._seen: set[psutil.Process] = set()
+        self._looks = itertools.count()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.base = self.peak = self._now()
@@ -193,7 +198,8 @@ class MemoryWatch:
     def _now(self) -> int:
         total, seen = 0, self._seen
         with contextlib.suppress(psutil.Error):  # it has just ended
-            self._seen = set(self._root.children(recursive=True))
+            if next(self._looks) % 5 == 0:  # it looks at all processes of the machine
+                self._seen = set(self._root.children(recursive=True))
             own = self._root.memory_info()
             total = own.rss
             for process in self._seen & seen:
