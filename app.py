@@ -54,6 +54,7 @@ from ui.routes import page_routes
 from ui.serve import run
 from ui.settings_form import FIELDS, FORM, saved, value_of
 from ui.tab import PROBLEMS, Tab, View
+from ui.updates import send_whole
 
 HERE = Path(__file__).resolve().parent
 
@@ -682,6 +683,7 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
     """The whole application: the doors, and the page at ``/``."""
     desk = Desk(engine, jobs)
     control = Control(engine, access, config)
+    send_whole()
     page = Page(desk, Library(desk.books, desk.incognito, desk.places), Archive(desk), control)
     app = create_app(engine, jobs, config_path=config, access=access)
     app.include_router(page_routes(desk, access))

@@ -18,6 +18,7 @@ from ui.tab import PROBLEMS, NotYours, Tab, View
 
 TURNS = frozenset({"new", "hide", "open", "fork", "sample", "delete", "undo"})
 """The actions that turn a tab to another page. ``page.js`` has the same list."""
+OVERTAKING_SECONDS = 0.4
 
 
 class Desk(Asking):
@@ -34,6 +35,7 @@ class Desk(Asking):
             async for view in self._here(tab, action, item, str(message.get("value", ""))):
                 yield view
             return
+        left = self._running(self.places.now(click.session, click.user))
         page = self.places.turn(click)
         if page is None:
             return
@@ -43,6 +45,12 @@ class Desk(Asking):
         except PROBLEMS as error:
             async for view in self._show(self.places.fresh(page), problem=str(error)):
                 yield view
+        here = self.places.wants(View(page)) and self._running(self.places.fresh(page)) is None
+        if left is not None and here:
+            # In the browser the last picture of the answer that was left behind can come after ours
+            mark = self.places.follow(page)
+            await asyncio.sleep(OVERTAKING_SECONDS)
+            yield replace(self.picture(self.places.fresh(page)), follower=mark)
 
     def _turn_to(self, tab: Tab, action: str, item: str) -> AsyncIterator[View]:
         """The actions after which the tab shows another conversation."""

@@ -23,7 +23,10 @@
   }
 
   function send(bus, message) {
-    if (bus === "chat" && turning.has(message.action)) fill("turn", String(++turn));
+    if (bus === "chat" && turning.has(message.action)) {
+      fill("turn", String(++turn));
+      if (message.action !== "delete") goTo("Chat"); // there it is to be seen
+    }
     if (fill(bus, JSON.stringify(message))) find(`#bus-${bus}-go`)?.click();
   }
 
@@ -99,9 +102,14 @@
     },
   };
 
+  function goTo(name) {
+    const tab = [...document.querySelectorAll("#tabs > .tab-wrapper [role=tab]")].find((one) => one.textContent.trim() === name);
+    if (tab && tab.getAttribute("aria-selected") !== "true") tab.click();
+  }
+
   // The Settings tab is made when it is first opened
   function onSettings(selector, act) {
-    [...document.querySelectorAll("#tabs > .tab-wrapper [role=tab]")].find((tab) => tab.textContent.trim() === "Settings")?.click();
+    goTo("Settings");
     const until = performance.now() + 10000;
     const timer = setInterval(() => {
       const element = find(selector);
@@ -131,6 +139,7 @@
     if (fresh) {
       if (narrow()) toggleSidebar(false);
       if (event.detail < 2) send("chat", { action: fresh.id === "incognito" ? "hide" : "new", id: "x" });
+      if (!narrow()) setTimeout(() => messageBox()?.focus()); // the Chat tab may only now come into view
       return;
     }
     const button = event.target.closest(".do");

@@ -49,6 +49,8 @@ def test_a_trace_is_saved_replayed_and_opened_again_from_its_file(
     expect(nodes).to_have_count(complete)
 
     visitor.page.locator("#new-chat").click()
+    expect(visitor.chat.locator(".welcome")).to_be_visible()
+    visitor.go("Trace")
     upload(visitor, "Open a saved trace", file)
     expect(visitor.page.locator("#answers input")).to_have_value("The trace that you opened")
     expect(nodes).to_have_count(complete)

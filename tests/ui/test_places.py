@@ -15,7 +15,7 @@ from rlm_core.engine import RLMEngine
 from rlm_core.jobs import Jobs
 from rlm_core.settings import Settings
 from tests.scripted.ollama_server import ScriptedOllama
-from tests.scripted.script import Reply
+from tests.scripted.script import ChatRequest, Reply
 from ui import places
 from ui.desk import TURNS, Desk
 from ui.places import Click, Places
@@ -25,13 +25,18 @@ ME = "local"
 At = Callable[[Callable[[Desk], Coroutine[Any, Any, None]]], None]
 
 
+def says(request: ChatRequest) -> Reply:
+    asked = request.last.rpartition("\n\n")[2]  # without what is remembered of earlier conversations
+    return Reply("It is so.", hold_after=0 if "hold" in asked else None)
+
+
 @pytest.fixture
 def at_a_desk(tmp_path: Path) -> At:
     """Runs a coroutine with a desk over an own engine."""
 
     def run(work: Callable[[Desk], Coroutine[Any, Any, None]]) -> None:
         async def whole() -> None:
-            with ScriptedOllama(lambda request: Reply("It is so.")) as server:
+            with ScriptedOllama(says) as server:
                 settings = Settings().changed({"backend": "ollama", "base_url": server.url})
                 engine = RLMEngine(settings, data_dir=tmp_path / "data")
                 jobs = Jobs(engine)
@@ -185,6 +190,35 @@ def test_nobody_sees_or_changes_another_users_tab() -> None:
     turned = known.turn(Click("tab", "ben", 1))
     assert turned is not None
     assert turned.conversation_id is None
+
+
+def test_after_an_answer_in_the_making_was_left_the_new_page_is_drawn_twice_and_can_be_used_meanwhile(
+    at_a_desk: At,
+) -> None:
+    """What the browser still has to draw of the answer can come after the first time."""
+
+    async def follow_until_it_grows(views: AsyncIterator[View]) -> str:
+        async for view in views:
+            if view.running:
+                return str(view.tab.conversation_id)
+        raise AssertionError("There is no answer in the making.")
+
+    async def work(desk: Desk) -> None:
+        seen: list[View] = []
+        await drawn(desk, desk.begin(click(0), None), seen)
+        growing = await follow_until_it_grows(desk.ask(click(0), "Will it hold?", [], "auto"))
+        seen.clear()
+        await drawn(desk, desk.act(click(1), {"action": "new"}), seen)
+        assert [(view.messages, view.running) for view in seen] == [([], False)] * 2
+
+        await follow_until_it_grows(desk.act(click(2), {"action": "open", "id": growing}))
+        seen.clear()
+        turning = asyncio.create_task(drawn(desk, desk.act(click(3), {"action": "new"}), seen))
+        await drawn(desk, desk.ask(click(3), "Is it so?", [], "auto"), seen)
+        await turning
+        assert shown(seen) == ["Is it so?"]
+
+    at_a_desk(work)
 
 
 def test_only_the_newest_follower_of_the_page_in_view_draws() -> None:
