@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from memory_store import transfer
@@ -392,7 +394,7 @@ class MemoryStore:
             pending=self._indexer.pending(),
             embedder=self._indexer.model_state,
             index=self._indexer.index_state,
-            bytes_on_disk=sum(path.stat().st_size for path in self.data_dir.rglob("*") if path.is_file()),
+            bytes_on_disk=_bytes_below(self.data_dir),
             problem=self._indexer.problem,
         )
 
@@ -431,3 +433,13 @@ class MemoryStore:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _bytes_below(folder: Path) -> int:
+    """Of all files that are there: traces, exports and generations of the index come and go meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(place, name)).st_size
+    return total

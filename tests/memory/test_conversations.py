@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -320,3 +321,24 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "memory.sqlite3").write_bytes(b"not a database at all" * 500)
     with pytest.raises(StoreError, match="cannot be opened"):
         MemoryStore(tmp_path, embedder=None)
+
+
+def test_the_status_counts_the_files_while_others_come_and_go(store: MemoryStore) -> None:
+    traces, over = store.data_dir / "traces", threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            traces.mkdir()
+            for number in range(50):
+                (traces / str(number)).touch()
+            shutil.rmtree(traces)
+
+    churning = threading.Thread(target=come_and_go)
+    churning.start()
+    try:
+        sizes = {store.status().bytes_on_disk for _ in range(200)}
+    finally:
+        over.set()
+        churning.join()
+    database = (store.data_dir / "memory.sqlite3").stat().st_size
+    assert min(sizes) >= database
