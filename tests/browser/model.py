@@ -36,7 +36,9 @@ def area(radius: float) -> float:
 1. Read the page.
 2. Say what it means, in **plain** words.
 """
+QUOTING = "The diary says “On Monday the heron came back to the pond.” and also “The heron left for good on Friday evening.”"
 SAYS = {
+    "quote the diary": Reply(QUOTING),
     "ballad": Reply(BALLAD, tokens_per_second=60),
     "remote picture": Reply(TRAP),
     "compare the two": Reply(RICH),

@@ -86,6 +86,25 @@ def test_files_dropped_on_the_upload_tab_get_their_progress_and_their_own_errors
     expect(visitor.page.locator("#attached")).to_contain_text("ledger.txt")
 
 
+def test_a_quotation_that_is_not_in_the_source_is_marked_and_one_that_is_there_is_not(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    diary = tmp_path / "heron.md"
+    diary.write_text("# Diary\n\nOn Monday the heron came back to the pond.\n", encoding="utf-8")
+    visitor.ask("Please quote the diary.", [diary])
+    marks = visitor.chat.locator(".bot-row mark.unverified")
+    expect(marks).to_have_text(["The heron left for good on Friday evening."])
+    expect(marks).to_have_attribute("title", "These words are not in the source.")
+    warning = "The marked quotation is not in the sources word for word."
+    expect(visitor.last_foot.locator(".notice.warn")).to_have_text(warning)
+    visitor.reload()
+    expect(marks).to_have_count(1)
+    visitor.page.locator("#new-chat").click()
+    expect(visitor.chat.locator(".welcome")).to_be_visible()
+    visitor.ask("Hello, who are you?")
+    expect(visitor.last_foot.locator(".notice")).to_have_count(0)
+
+
 @pytest.mark.embedded
 def test_with_the_embedded_model_a_simple_message_streams_and_a_long_document_is_survived(
     visit: Callable[..., Visitor], tmp_path: Path, ledger: Path
