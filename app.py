@@ -691,6 +691,8 @@ def build(engine: RLMEngine, jobs: Jobs, access: Access, config: Path) -> tuple[
         app, page.blocks, path="/", theme=theme(), head=head(), footer_links=[],
         run_history=False, enable_monitoring=False, allowed_paths=[], max_file_size=MAX_UPLOAD, show_error=True,
     )  # fmt: skip
+    # Gradio looks for clicks a thousand times a second, which keeps a resting computer awake.
+    page.blocks._queue.sleep_when_free = 0.02
     return app, desk, control
 
 

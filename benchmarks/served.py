@@ -25,11 +25,21 @@ class Served:
     start_seconds: float
     processor_seconds: float
 
+    def worked(self) -> float:
+        """Seconds that the processor has worked for the process."""
+        return seconds_worked(self.pid)
+
     def memory(self) -> int:
         """Bytes of the process and its children that no other process shares."""
         process = psutil.Process(self.pid)
         family = [process, *process.children(recursive=True)]
         return sum(int(member.memory_full_info().uss) for member in family)
+
+
+def seconds_worked(pid: int) -> float:
+    """Seconds of the processor's time that a process has had."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def free_port() -> int:
@@ -58,8 +68,7 @@ def served(command: Sequence[str], port: int, folder: Path, *, patience: float =
                     if child.poll() is not None or time.monotonic() - began > patience:
                         raise RuntimeError(f"it did not come up: {log.read_text('utf-8')[-500:]}")
                     time.sleep(0.01)
-            worked = psutil.Process(child.pid).cpu_times()
-            yield Served(url, child.pid, time.monotonic() - began, worked.user + worked.system)
+            yield Served(url, child.pid, time.monotonic() - began, seconds_worked(child.pid))
         finally:
             child.terminate()
             child.wait()

@@ -1,7 +1,8 @@
 """How long ``python app.py`` takes until the page answers, beside an empty Gradio page, and what memory it then has.
 
 One start of the app, one of the empty page, and so on. The processor's seconds are those of the process until the page answers:
-they depend little on what else the machine does. Idle memory is what no other process shares, three seconds after the page.
+they depend little on what else the machine does. Idle memory is what no other process shares, three seconds after the page; the
+idle processor's share is that of the five seconds after them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.report import Spread, Table, shown
 from benchmarks.served import free_port, served
@@ -25,7 +27,18 @@ with gr.Blocks(analytics_enabled=False) as page:
 page.launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), quiet=True)
 """
 NAMES = ("`app.py`", "an empty Gradio page")
+RESTING = 5.0
 QUICK = {"times": 1, "warm_up": 0, "idle": 0.5}
+
+
+class Start(NamedTuple):
+    """Until the page answers: by the clock and of the processor's time, in seconds. When idle: megabytes, and percent of
+    one core."""
+
+    seconds: float
+    worked: float
+    memory: float
+    resting: float
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -44,20 +57,22 @@ def run(arguments: argparse.Namespace) -> list[Table]:
     starts = [[start(name, arguments.idle) for name in NAMES] for _ in range(arguments.times)]
     rows, figures = [], []
     for name, of_name in zip(NAMES, zip(*starts, strict=True), strict=True):
-        seconds, worked, memory = zip(*of_name, strict=True)
+        spreads = [Spread.of(values) for values in zip(*of_name, strict=True)]
         rows.append(
-            (name, shown(Spread.of(seconds), 2), shown(Spread.of(worked), 2), shown(Spread.of(memory), 0))
+            (name, *(shown(spread, digits) for spread, digits in zip(spreads, (2, 2, 0, 1), strict=True)))
         )
-        figures.append({"what": name, "seconds": seconds, "processor_seconds": worked, "megabytes": memory})
-    by_clock = shown(Spread.of([app[0] / empty[0] for app, empty in starts]), 2)
-    by_work = shown(Spread.of([app[1] / empty[1] for app, empty in starts]), 2)
-    columns = ("what", "until the page answers, s", "of the processor, s", "idle memory, MB")
+        figures.append({"what": name, "starts": of_name})
+    by_clock = shown(Spread.of([app.seconds / empty.seconds for app, empty in starts]), 2)
+    by_work = shown(Spread.of([app.worked / empty.worked for app, empty in starts]), 2)
+    columns = (
+        "what", "until the page answers, s", "of the processor, s", "idle memory, MB", "of one core when idle, %"
+    )  # fmt: skip
     note = f"{by_clock} times the empty page by the clock, {by_work} times by the processor's work."
     return [Table(columns, tuple(rows), (note,), figures)]
 
 
-def start(name: str, idle: float) -> tuple[float, float, float]:
-    """Seconds until the page answers, the processor's seconds, and megabytes when it has been idle for so many seconds."""
+def start(name: str, idle: float) -> Start:
+    """One start, looked at when it has been idle for so many seconds."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", EMPTY, str(port)]
@@ -66,4 +81,8 @@ def start(name: str, idle: float) -> tuple[float, float, float]:
             command += ["--port", str(port), "--data", folder, "--config", f"{folder}/settings.json"]
         with served(command, port, Path(folder)) as server:
             time.sleep(idle)
-            return server.start_seconds, server.processor_seconds, server.memory() / 1e6
+            memory = server.memory() / 1e6
+            worked = server.worked()
+            time.sleep(RESTING)
+            resting = (server.worked() - worked) / RESTING * 100
+            return Start(server.start_seconds, server.processor_seconds, memory, resting)
