@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memory_store.errors import NotFound
 from rlm_core.budget import CancelToken
-from rlm_core.events import DoneEvent, Event
+from rlm_core.events import DoneEvent, Event, ModelCallFinishedEvent, ModelCallStartedEvent, PhaseEvent
 from rlm_core.journal import Journal
 from rlm_core.trace import TraceWriter, trace_path
 from rlm_core.turns import Turn
@@ -16,6 +17,10 @@ from rlm_core.turns import Turn
 if TYPE_CHECKING:
     from memory_store import MemoryStore
 
+UNHURRIED = (PhaseEvent, ModelCallStartedEvent, ModelCallFinishedEvent)
+GATHERING_SECONDS = 0.01
+"""How long these wait for more, or for another event: writing down what has begun would hold up what is to begin, when a batch
+of calls does."""
 DELETED = "The answer was deleted while it was being made."
 
 
@@ -27,6 +32,7 @@ class Record:
         self.complete = False
         self.conversation_id = turn.request.conversation_id if store is not None else None
         self._cancel = cancel
+        self._happened: list[Event] = []
         self._last: Event | None = None
         self._journal = Journal(store, turn.answer_id) if store is not None else None
         self._trace = None if turn.request.incognito else TraceWriter(trace_path(data_dir, turn.answer_id))
@@ -45,9 +51,17 @@ class Record:
         return [self._last]
 
     async def _noted(self, events: asyncio.Queue[Event]) -> list[Event]:
-        happened = [await self._next(events)]
+        happened = self._happened
+        if not happened:
+            happened.append(await self._next(events))
+        if isinstance(happened[-1], UNHURRIED):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHERING_SECONDS):
+                    while isinstance(happened[-1], UNHURRIED):
+                        happened.append(await events.get())
         while not events.empty():
             happened.append(events.get_nowait())
+        self._happened = []
         if self._journal is not None:
             self._journal.note(happened)
         if self._trace is not None:

@@ -87,3 +87,28 @@ async def test_words_are_saved_though_the_model_says_no_more_for_long(tmp_path: 
     assert await asyncio.wait_for(saved.get(), 60) == "Good "
     events.put_nowait(ENDING[2])
     assert await listening == ENDING[2:3]
+
+
+async def test_a_call_that_begins_waits_for_company_but_a_word_brings_it_along_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_core.record.GATHERING_SECONDS", 3600)
+    phase, word = ENDING[:2]
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    record = Record(TURN, tmp_path, None, CancelToken())
+    listening = asyncio.create_task(record.keep(events))
+    events.put_nowait(phase)
+    while not events.empty():  # noqa: ASYNC110 - it is taken as soon as the other task runs
+        await asyncio.sleep(0)
+    listening.cancel()  # what it holds by then is not lost
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    events.put_nowait(word)
+    assert await asyncio.wait_for(record.keep(events), 60) == [phase, word]
+
+
+async def test_a_call_that_begins_is_told_also_when_nothing_follows(tmp_path: Path) -> None:
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    events.put_nowait(ENDING[0])
+    record = Record(TURN, tmp_path, None, CancelToken())
+    assert await asyncio.wait_for(record.keep(events), 60) == ENDING[:1]
