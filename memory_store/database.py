@@ -18,6 +18,9 @@ from memory_store.schema import MIGRATIONS
 
 log = logging.getLogger(__name__)
 
+_BUSY_SECONDS = 30
+_TRIES = 20  # to empty the log, 50 ms apart
+
 
 class Database:
     """One write connection behind a lock, and read connections handed out as needed. Safe from any thread."""
@@ -29,6 +32,9 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._idle_lock = threading.Lock()
         self._closed = False
+        self._rewritten_for: int | None = (
+            None  # the last of the deletions for which the file was written anew
+        )
         self.written_at = time.monotonic()  # the last time that something was committed
         try:
             self._writer = self._connect()
@@ -40,7 +46,9 @@ class Database:
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -106,47 +114,57 @@ class Database:
         with self.read() as sql:
             return sql.execute("SELECT 1 FROM unscrubbed").fetchone() is not None
 
-    def scrub(self) -> None:
+    def scrub(self) -> bool:
         """Make deleted text unreadable on the disk: fold the keyword indexes, write the file anew and empty the write-ahead
         log. (`secure_delete` zeroes what is deleted, but not what SQLite left behind in the gaps of pages when it had moved
-        rows to other pages: about one deletion in 300 leaves something there.) What fails is said in the log, and
-        `unscrubbed` stays.
+        rows to other pages: about one deletion in 300 leaves something there.)
+
+        False when a long reader, such as an export, was in the way: call it again, it then does what is left. When there is
+        no room to write the file anew, the log says so and `unscrubbed` stays.
         """
         with self._lock:
             self.check_open()
-            (done,) = self._writer.execute("SELECT max(id) FROM unscrubbed").fetchone()
-            try:
-                for table in ("message_words", "chunk_words"):
-                    self._writer.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
-                self._writer.execute("VACUUM")
-            except sqlite3.OperationalError as error:  # no room for the copy
-                log.warning(
-                    "%s could not be written anew (%s): deleted text may stay in it", self.path, error
-                )
-                done = None
-        if self._checkpoint() and done is not None:
-            with self.write() as sql:
-                sql.execute("DELETE FROM unscrubbed WHERE id <= ?", (done,))
+            (last,) = self._writer.execute("SELECT max(id) FROM unscrubbed").fetchone()
+            if last != self._rewritten_for:
+                self._rewritten_for = last if self._rewrite() else None
+            done = self._rewritten_for
+        if not self._empty_log():
+            return False
+        with self.write() as sql:
+            sql.execute("DELETE FROM unscrubbed WHERE id <= ?", (done,))
+            if self._rewritten_for == done:
+                self._rewritten_for = None
+        return True
+
+    def _rewrite(self) -> bool:
+        try:
+            for table in ("message_words", "chunk_words"):
+                self._writer.execute(f"INSERT INTO {table}({table}) VALUES('optimize')")
+            self._writer.execute("VACUUM")
+        except sqlite3.OperationalError as error:  # no room for the copy
+            log.warning("%s could not be written anew (%s): deleted text may stay in it", self.path, error)
+            return False
+        return True
+
+    def _empty_log(self) -> bool:
+        """Move the write-ahead log into the database file and empty it. Nobody waits meanwhile for readers in the way."""
+        for _ in range(_TRIES):
+            with self._lock:
+                self.check_open()
+                self._writer.execute("PRAGMA busy_timeout = 0")
+                busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                self._writer.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+            if not busy:
+                return True
+            time.sleep(0.05)
+        return False
 
     def erase(self) -> None:
-        """Delete every row and give the space back."""
+        """Delete every row. A :meth:`scrub` has to follow."""
         with self.deletion() as sql:
             for table in ("message_words", "message_vectors", "message_pending", "messages", "conversations"):
                 sql.execute(f"DELETE FROM {table}")
             sql.execute("DELETE FROM documents")  # with texts, tables, passages and what hangs on them
-        self.scrub()
-
-    def _checkpoint(self) -> bool:
-        """Move the write-ahead log into the database file and empty it, waiting for readers in the way."""
-        for _ in range(100):
-            with self._lock:
-                self.check_open()
-                busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            if not busy:
-                return True
-            time.sleep(0.05)
-        log.warning("deleted text stays in %s-wal until the next start: a reader does not end", self.path)
-        return False
 
     def close(self) -> None:
         """Close every connection. Calling it twice is harmless."""

@@ -32,8 +32,13 @@ class Scrubber:
     def deleted(self) -> None:
         """Something was deleted."""
         if self._db.path.stat().st_size < _SMALL:
-            self._db.scrub()
+            self.now()
         else:
+            self._soon()
+
+    def now(self) -> None:
+        """Do it at once, or when a reader is in the way as soon as it is out of it."""
+        if not self._db.scrub():
             self._soon()
 
     def resume(self) -> None:
@@ -48,8 +53,8 @@ class Scrubber:
             self._change.notify_all()
         if self._thread is not None:
             self._thread.join()
-        if self._db.unscrubbed:
-            self._scrub()
+        if self._db.unscrubbed and not self._scrub():
+            log.warning("deleted text may stay in %s-wal until the next start", self._db.path)
 
     def _soon(self) -> None:
         with self._change:
@@ -63,13 +68,16 @@ class Scrubber:
 
     def _run(self) -> None:
         while self._wait_for_quiet():
-            self._scrub()
+            if not self._scrub():
+                self._soon()
 
-    def _scrub(self) -> None:
+    def _scrub(self) -> bool:
+        """False when it has to be tried again."""
         try:
-            self._db.scrub()
+            return self._db.scrub()
         except sqlite3.Error:  # the next deletion, or the next start, tries again
             log.exception("deleted text may stay in %s", self._db.path)
+            return True
 
     def _wait_for_quiet(self) -> bool:
         """False when it is time to end."""

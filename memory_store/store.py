@@ -415,6 +415,7 @@ class MemoryStore:
             self._indexer.close()
             self._indexer.erase()
             self._db.erase()
+            self._scrubber.now()
             self._indexer = self._new_indexer()
 
     def close(self) -> None:

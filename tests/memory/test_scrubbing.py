@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_store import MemoryStore, scrubbing
+from memory_store import MemoryStore, database, scrubbing
 from memory_store.database import Database
 from tests.memory.test_forgetting import on_disk
 
@@ -35,10 +35,12 @@ def scrubs(monkeypatch: pytest.MonkeyPatch) -> list[threading.Event]:
     done = [threading.Event()]
     scrub = Database.scrub
 
-    def noted(database: Database) -> None:
-        scrub(database)
-        done[-1].set()
-        done.append(threading.Event())
+    def noted(of: Database) -> bool:
+        complete = scrub(of)
+        if complete:
+            done[-1].set()
+            done.append(threading.Event())
+        return complete
 
     monkeypatch.setattr(Database, "scrub", noted)
     return done
@@ -147,3 +149,25 @@ def test_what_found_no_room_on_the_disk_is_done_when_there_is_some(
         store.delete_conversation(talk)
     assert not store._db.unscrubbed
     assert on_disk(store, "xylophone") == []
+
+
+def test_a_long_reader_in_the_way_holds_up_neither_the_deletion_nor_others(
+    open_store: OpenStore, scrubs: list[threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrubbing, "_SMALL", 32e6)
+    monkeypatch.setattr(scrubbing, "_QUIET", 0.0)
+    monkeypatch.setattr(database, "_TRIES", 1)
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 3600)
+    store = filled(open_store())
+    with store._db.read() as reader:
+        reader.execute("BEGIN")  # as an export does
+        reader.execute("SELECT count(*) FROM messages").fetchone()
+        for talk in TALKS:
+            store.delete_conversation(talk)
+        store.add_message("keep", "user", "nobody waits for the reader")
+        assert store._db.unscrubbed
+        assert not scrubs[0].is_set()
+        reader.execute("ROLLBACK")
+    assert scrubs[0].wait(60)
+    assert on_disk(store, "xylophone", "zanzibar") == []
+    assert not store._db.unscrubbed
