@@ -16,6 +16,8 @@ STATUS = {
 }
 KINDS = "PDF, Word, PowerPoint, Excel, EPUB, e-mail, web pages, tables (CSV), Markdown, code and any other text; up to 500 MB a file."
 """What can be uploaded, as the Upload tab says it."""
+SHORT_OUTLINE = 40
+"""Sections up to which an outline is open: 600 pages would push the text out of sight."""
 PREVIEW = 60_000
 """Characters of extracted text shown at once."""
 
@@ -81,8 +83,9 @@ def inside(document: Document, text: str, in_use: bool) -> str:
         f'<p class="quiet">{esc(facts)}</p>',
     ]
     if outline:
+        opened = " open" if len(document.sections) <= SHORT_OUTLINE else ""
         parts.append(
-            f'<details class="fold outline" open><summary>Outline <span class="quiet">{count(len(document.sections), "section")}</span></summary>'
+            f'<details class="fold outline"{opened}><summary>Outline <span class="quiet">{count(len(document.sections), "section")}</span></summary>'
             f'<ul>{outline}</ul><span class="quiet">{more}</span></details>'
         )
     parts.append(

@@ -82,6 +82,13 @@ def test_a_document_shows_its_outline_and_escaped_text() -> None:
     assert "a.md" in shelf([document("a.md", text)], ["d1"])
 
 
+def test_the_outline_of_a_long_document_is_closed_so_that_its_text_is_in_sight() -> None:
+    text = "".join(f"page {number}\n" for number in range(100, 160))
+    pages = tuple(Section("page", line, 9 * n, 9 * n + 9, 1) for n, line in enumerate(text.splitlines()))
+    assert '<details class="fold outline" open>' in inside(document("a.pdf", text, pages[:40]), text, False)
+    assert '<details class="fold outline">' in inside(document("a.pdf", text, pages), text, False)
+
+
 def test_found_words_are_highlighted_whatever_their_case() -> None:
     assert highlight("The Lamp and the lamps", "lamp") == "The \u2068Lamp\u2069 and the \u2068lamp\u2069s"
     assert "Nothing in your documents" in found([], "x")
