@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BATCH = 4000  # Chroma refuses more than 5,461 at once
-_STEP = 32  # vectors at once into a local index, which lets no other thread run meanwhile (about 40 ms)
+_STEP = 64  # vectors at once into a local index, which lets no other thread run meanwhile (50 to 100 ms)
 # At every addition Chroma goes through all it has logged since it last wrote its files; these writes are what a kill can tear.
 _SYNC_THRESHOLD = 2000
 
