@@ -53,7 +53,7 @@ class Scrubber:
             self._change.notify_all()
         if self._thread is not None:
             self._thread.join()
-        if self._db.unscrubbed and not self._scrub():
+        if not self._scrub():
             log.warning("deleted text may stay in %s-wal until the next start", self._db.path)
 
     def _soon(self) -> None:
@@ -74,7 +74,7 @@ class Scrubber:
     def _scrub(self) -> bool:
         """False when it has to be tried again."""
         try:
-            return self._db.scrub()
+            return not self._db.unscrubbed or self._db.scrub()
         except sqlite3.Error:  # the next deletion, or the next start, tries again
             log.exception("deleted text may stay in %s", self._db.path)
             return True
