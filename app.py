@@ -481,24 +481,20 @@ class Page:
         control = self.control
         state_parts = [
             self.brand, self.backend, self.models, self.chatbot, self.start_ollama, self.stop_ollama,
-            self.fields["num_ctx"], *(self.fields[name] for name in MODEL_FIELDS),
+            *(self.fields[name] for name in MODEL_FIELDS),
         ]  # fmt: skip
 
-        # (session, setting): why its value was not saved
-        refused: dict[tuple[str | None, str], str | None] = {}
-
-        async def state(request: gr.Request) -> tuple[Any, ...]:
+        async def state() -> tuple[Any, ...]:
             now = await control.state()
             settings = control.engine.settings
             roles = [
                 gr.update(choices=sorted({*now.names, value_of(settings, name)})) for name in MODEL_FIELDS
             ]
             placeholder = gr.update(placeholder=now.welcome)
-            window = gr.update(info=refused.get((request.session_hash, "num_ctx")) or control.help("num_ctx"))
             verbs = [gr.update(visible=now.ollama == verb) for verb in ("start", "stop")]
-            return now.brand, now.backend, now.models, placeholder, *verbs, window, *roles
+            return now.brand, now.backend, now.models, placeholder, *verbs, *roles
 
-        def values(request: gr.Request, *shown: Any) -> list[Any]:
+        def values(*shown: Any) -> list[Any]:
             """What has changed elsewhere. The other fields stay as they are: somebody may be typing already."""
             updates = []
             for name, value in zip(self.fields, shown, strict=True):
@@ -506,8 +502,7 @@ class Page:
                 if value == now:
                     updates.append(gr.skip())
                     continue
-                refused.pop((request.session_hash, name), None)
-                updates.append(gr.update(value=now, info=control.help(name), elem_classes=[]))
+                updates.append(gr.update(value=now, info=FIELDS[name].help, elem_classes=[]))
             return updates
 
         async def rest() -> tuple[Any, ...]:
@@ -524,10 +519,9 @@ class Page:
                     refusal = await control.save(self.tab(request), name, value)
                 except PROBLEMS as error:
                     refusal = str(error)
-                refused[request.session_hash, name] = refusal
                 said = "" if refusal else saved(FIELDS[name].label)
                 style = ["refused"] if refusal else []
-                return gr.update(info=refusal or control.help(name), elem_classes=style), said
+                return gr.update(info=refusal or FIELDS[name].help, elem_classes=style), said
 
             return save
 
@@ -574,7 +568,9 @@ class Page:
         clock.tick(control.gpu, None, self.gpu, **quiet())
         for name, component in self.fields.items():
             for event in leaving(component):
-                event(saving(name), component, [component, self.saved], **quiet())
+                saving_it = event(saving(name), component, [component, self.saved], **quiet())
+                if name == "num_ctx":
+                    saving_it.then(state, None, state_parts, **quiet())  # it says what the window costs
         acting = self.settings_bus[1].click(act, self.settings_bus[0], None, **quiet())
         acting.then(state, None, state_parts, **quiet()).then(rest, None, rest_parts, **quiet())
         self.bring_back.upload(bring_back, self.bring_back, self.store, **quiet())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rlm_core.backends.base import Backend, ChatOptions, ModelInfo
+from rlm_core.backends.base import Backend, ChatOptions
 from rlm_core.engine import RLMEngine
 from rlm_core.errors import BackendError, LocalRLMError, SettingsError, SettingsNotKept
 from rlm_core.paths import PROJECT
@@ -28,10 +28,9 @@ from ui.models_view import (
     pulling,
     short_status,
     store_line,
-    window_cost,
 )
 from ui.models_view import gpu as gpu_line
-from ui.settings_form import FIELDS, change, problem
+from ui.settings_form import change, problem
 from ui.tab import Tab
 from ui.welcome import Readiness, welcome
 from ui.words import count
@@ -70,7 +69,6 @@ class Control:
         self.home = HomeNetwork(engine, access, config)
         self._ollama: OllamaProcess | None = None
         self._sandbox: str | None = None
-        self._models: Sequence[ModelInfo] = ()
         self._pulls: dict[str, asyncio.Event] = {}
         self.on_ollama: Callable[[bool], None] = lambda started: None
 
@@ -89,11 +87,6 @@ class Control:
             return f"It counts until LocalRLM ends. {error}"
         return None
 
-    def help(self, name: str) -> str:
-        """The sentence at a field; at the context window also what it costs."""
-        cost = window_cost(self._models, self.engine.settings) if name == "num_ctx" else ""
-        return f"{FIELDS[name].help} {cost}".strip()
-
     async def state(self) -> State:
         """Ask the model server how it is. Never fails because it is down."""
         settings = self.engine.settings
@@ -108,7 +101,6 @@ class Control:
         except LocalRLMError as error:
             brand = block('<div class="brand"><b>LocalRLM</b></div>')
             return self._troubled(brand, str(error), verb, advice)
-        self._models = models
         manages = choice.backend.name == "ollama"
         names = [model.name for model in models]
         answering = settings.models.fast if settings.models.fast in names or not names else names[0]

@@ -54,9 +54,12 @@ class Incognito:
         """Delete the documents of the conversations that are over."""
         while self._over:
             documents, files = self._over.pop()
-            self._erase(documents & self._books.marks.passing)
             for file in files:
-                file.unlink(missing_ok=True)
+                try:
+                    file.unlink(missing_ok=True)
+                except OSError as error:
+                    log.warning("A file of an incognito conversation could not be deleted: %s", error)
+            self._erase(documents & self._books.marks.passing)
 
     def close(self) -> None:
         """The app ends, and all these conversations with it."""

@@ -60,8 +60,10 @@ def model_table(models: Sequence[ModelInfo], settings: Settings, *, manages: boo
             f'<div class="notice warn">Not installed: {esc(", ".join(missing))}. Download them, or choose others below.'
             f' <span class="tools">{buttons}</span></div>'
         )
+    cost = window_cost(models, settings)
+    about = f'<p class="quiet">{esc(cost)}</p>' if cost else ""
     return block(
-        f'<div class="scroll"><table class="models"><thead>{head}</thead><tbody>{rows}</tbody></table></div>{note}'
+        f'<div class="scroll"><table class="models"><thead>{head}</thead><tbody>{rows}</tbody></table></div>{about}{note}'
     )
 
 
@@ -94,7 +96,7 @@ def window_cost(models: Sequence[ModelInfo], settings: Settings) -> str:
     layers = next(layers for limit, layers in _LAYERS if found.parameter_count < limit * 1e9)
     cost = settings.num_ctx * layers * 8 * 128 * 2 * 2
     beside = f" beside its own {size(found.size)}" if found.size else ""
-    return f"{settings.num_ctx:,} tokens take about {size(cost)} of memory with {found.name}{beside}."
+    return f"A context window of {settings.num_ctx:,} tokens takes about {size(cost)} of memory with {found.name}{beside}."
 
 
 def gpu(cards: Sequence[Card], problem: str | None) -> str:

@@ -114,7 +114,9 @@ def test_the_trace_of_a_running_answer_grows_and_another_can_be_picked_and_filte
 def test_a_model_is_unloaded_loaded_and_deleted(visitor: Visitor) -> None:
     visitor.ask("Hello there.")
     visitor.go("Settings")
-    row = visitor.page.locator("#models tr", has_text="qwen3:8b")
+    loaded = visitor.page.locator("#models tr", has=visitor.page.locator(".chip", has_text="loaded")).first
+    answered = loaded.locator("b").inner_text()  # any that earlier tests have loaded may have answered
+    row = visitor.page.locator("#models tr", has=visitor.page.locator("b", has_text=answered))
     row.get_by_text("Unload", exact=True).click()
     expect(row.get_by_text("Load", exact=True)).to_be_visible()
     row.get_by_text("Load", exact=True).click()

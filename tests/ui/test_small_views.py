@@ -146,7 +146,7 @@ def test_numbers_read_well() -> None:
 
 def test_the_window_says_what_it_costs_and_is_silent_about_a_model_it_does_not_know() -> None:
     known = ModelInfo("qwen3:8b", 5_200_000_000, parameters="8.2B")
-    assert window_cost([known], Settings()).startswith("8,192 tokens take about 1.2 GB")
+    assert window_cost([known], Settings()).startswith("A context window of 8,192 tokens takes about 1.2 GB")
     assert "2.4 GB" in window_cost([known], Settings(num_ctx=16_384))
     assert window_cost([ModelInfo("qwen3:8b", parameters="?")], Settings()) == ""
     assert window_cost([], Settings()) == ""
