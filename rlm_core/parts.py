@@ -159,7 +159,8 @@ class Assembly:
     def _build(self, backend: Backend) -> Parts:
         calls = ModelCalls(backend, Router(backend, self._settings), self._estimator)
         synthesizer = Synthesizer(calls)
-        reader = PassageReader(calls, synthesizer, self._store)
+        direct = DirectAnswer(calls, self._store)
+        reader = PassageReader(calls, synthesizer, direct, self._store)
         loop = ReplLoop(calls)
         probe = CapabilityProbe(calls, self._data_dir / CAPABILITIES_FILE)
         workspaces = self._workspaces.thing
@@ -167,7 +168,7 @@ class Assembly:
             complexity=ComplexityAnalyzer(calls),
             strategies=StrategyChoice(probe),
             probe=probe,
-            direct=DirectAnswer(calls, self._store),
+            direct=direct,
             reader=reader,
             plan=PlanRunner(calls, Decomposer(calls), reader, synthesizer),
             loop=loop,

@@ -20,6 +20,7 @@ from rlm_core.calls import ModelCalls
 from rlm_core.complexity import asks_for_everything, asks_for_summary
 from rlm_core.context import Context, Piece, search_both
 from rlm_core.coverage import best_passages, select_parts
+from rlm_core.direct import DirectAnswer
 from rlm_core.events import PhaseEvent
 from rlm_core.prompts import (
     LOOK_UP_FIRST,
@@ -45,16 +46,23 @@ NOTE_TOKENS = 512
 LIST_TOKENS = 1_024
 """The same for a list of items, of which a dense passage (a log, a table) has many."""
 SMALLEST_PART_CHARS = 400
+READ_IN_VAIN_CHARS = 20_000
+"""So much a model below a billion parameters reads at most when no passage fits the question: about ten calls."""
 
 
 class PassageReader:
     """Answers from passages. ``store`` gives the hybrid search over stored documents, if there is a store."""
 
     def __init__(
-        self, calls: ModelCalls, synthesizer: Synthesizer, store: Callable[[], MemoryStore | None]
+        self,
+        calls: ModelCalls,
+        synthesizer: Synthesizer,
+        direct: DirectAnswer,
+        store: Callable[[], MemoryStore | None],
     ) -> None:
         self._calls = calls
         self._synthesizer = synthesizer
+        self._direct = direct
         self._store = store
         self._small = SmallReader(calls, synthesizer, partial(self.search, k=PASSAGES_FOUND))
 
@@ -67,6 +75,12 @@ class PassageReader:
             answer = await self._small.answer(
                 run, question, tiny=size < TINY, everything=everything, parent=parent
             )
+            if answer is None and not everything and len(question.context) > READ_IN_VAIN_CHARS:
+                run.warn(
+                    "nothing_fits",
+                    "No passage of the material fits the question, so the answer does not come from the material.",
+                )
+                return await self._direct.answer(run, replace(question, context=Context(())))
             return answer or await reading.in_one_go()
         return await (reading.of_everything() if everything else reading.of_the_best())
 

@@ -94,6 +94,18 @@ async def test_without_a_passage_that_has_a_word_of_the_question_everything_is_r
     assert outcome.purposes == ["map", "synthesis"]
 
 
+@pytest.mark.parametrize("models", [TINY, SMALL])
+async def test_a_long_text_that_has_nothing_to_do_with_the_message_is_not_read_in_vain(
+    models: tuple[ScriptedModel, ...], tmp_path: Path
+) -> None:
+    actor = Actor(direct="Hello!")
+    async with Stage(actor, tmp_path, models=models) as stage:
+        outcome = await stage.ask("Say hello.", strategy="retrieve", context=TEXT)
+    assert outcome.purposes == ["direct"]
+    assert (outcome.answer, outcome.warnings[-1]) == ("Hello!", "nothing_fits")
+    assert "harbour" not in actor.requests("direct")[0].text
+
+
 async def test_a_tiny_model_is_not_tried_at_code(tmp_path: Path) -> None:
     async with Stage(Actor(sub="It is Greta Sandoval."), tmp_path, models=TINY) as stage:
         outcome = await stage.ask(QUESTION, strategy=None, context=TEXT)
