@@ -65,9 +65,11 @@ async def serve(settings: Settings, arguments: argparse.Namespace, build: Build)
     note = arguments.data / "app.json"
 
     def write_note(started_ollama: bool) -> None:
-        """For the scripts that stop everything."""
+        """For the scripts that stop everything, who never find half of it."""
         values = {"pid": os.getpid(), "url": access.own_url, "started_ollama": started_ollama}
-        note.write_text(json.dumps(values) + "\n", encoding="utf-8")
+        fresh = note.with_suffix(".new")
+        fresh.write_text(json.dumps(values) + "\n", encoding="utf-8")
+        os.replace(fresh, note)
 
     control.on_ollama = write_note
     write_note(False)

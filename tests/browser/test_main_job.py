@@ -90,7 +90,7 @@ def test_a_quotation_that_is_not_in_the_source_is_marked_and_one_that_is_there_i
     visitor: Visitor, tmp_path: Path
 ) -> None:
     diary = tmp_path / "heron.md"
-    diary.write_text("# Diary\n\nOn Monday the heron came back to the pond.\n", encoding="utf-8")
+    diary.write_text("# Of herons\n\nOn Monday the heron came back to the pond.\n", encoding="utf-8")
     visitor.ask("Please quote the diary.", [diary])
     marks = visitor.chat.locator(".bot-row mark.unverified")
     expect(marks).to_have_text(["The heron left for good on Friday evening."])
