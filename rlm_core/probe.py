@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from rlm_core.calls import ModelCalls
 from rlm_core.decomposer import PlanError, parse_plan
 from rlm_core.events import PhaseEvent
 from rlm_core.parsing import parse_reply, without_thinking
+from rlm_core.paths import replace_text
 from rlm_core.prompts import PLAN_SCHEMA
 from rlm_core.repl import ReplLimits, ReplSession
 from rlm_core.run import Run
@@ -192,11 +192,9 @@ class CapabilityProbe:
             "version": PROBE_VERSION,
             "models": {digest: asdict(values) for digest, values in models.items()},
         }
-        fresh = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps(stored, indent=1), encoding="utf-8")
-            os.replace(fresh, self._file)
+            replace_text(self._file, json.dumps(stored, indent=1))
         except OSError as error:
             log.warning(
                 "%s cannot be written (%s); the model will be tried again next time.", self._file, error

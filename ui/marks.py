@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Collection
 from pathlib import Path
+
+from rlm_core.paths import replace_text
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,4 @@ class Marks:
 
     def _save(self) -> None:
         values = {"everywhere": self._everywhere, "passing": self._passing}
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps(values) + "\n", encoding="utf-8")
-        os.replace(fresh, self._file)
+        replace_text(self._file, json.dumps(values) + "\n")

@@ -18,6 +18,7 @@ import uvicorn
 
 from rlm_core.engine import RLMEngine
 from rlm_core.jobs import Jobs
+from rlm_core.paths import replace_text
 from rlm_core.security import Access
 from rlm_core.settings import Settings
 from ui.books import UPLOADS
@@ -67,9 +68,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace, build: Build)
     def write_note(started_ollama: bool) -> None:
         """For the scripts that stop everything, who never find half of it."""
         values = {"pid": os.getpid(), "url": access.own_url, "started_ollama": started_ollama}
-        fresh = note.with_suffix(".new")
-        fresh.write_text(json.dumps(values) + "\n", encoding="utf-8")
-        os.replace(fresh, note)
+        replace_text(note, json.dumps(values) + "\n")
 
     control.on_ollama = write_note
     write_note(False)
