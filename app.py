@@ -494,7 +494,7 @@ class Page:
             verbs = [gr.update(visible=now.ollama == verb) for verb in ("start", "stop")]
             return now.brand, now.backend, now.models, placeholder, *verbs, *roles
 
-        def values(*shown: Any) -> list[Any]:
+        async def values(*shown: Any) -> list[Any]:
             """What has changed elsewhere. The other fields stay as they are: somebody may be typing already."""
             updates = []
             for name, value in zip(self.fields, shown, strict=True):
@@ -560,7 +560,7 @@ class Page:
         self.settings_tab.select(values, fields, fields, **quiet())
         rest_parts = [self.gpu, self.store, self.sandbox]
         clock = gr.Timer(4, active=False)
-        self.blocks.load(state, None, state_parts, **quiet())
+        self.blocks.load(values, fields, fields, **quiet()).then(state, None, state_parts, **quiet())
         self.settings_tab.select(state, None, state_parts, **quiet()).then(rest, None, rest_parts, **quiet())
         self.settings_tab.select(lambda: gr.Timer(active=True), None, clock, **quiet())
         for other in (self.chat_tab, self.upload_tab, self.trace_tab):

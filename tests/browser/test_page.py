@@ -64,6 +64,7 @@ def test_a_setting_is_saved_and_a_bad_value_is_refused_at_its_field(
     expect(window.locator("input")).to_have_value("6144")
     window.locator("input").fill("8192")
     window.locator("input").press("Enter")
+    expect(visitor.page.locator("#saved")).to_contain_text("saved")
 
 
 def test_settings_show_the_models_with_their_roles_and_pull_one_with_progress(visitor: Visitor) -> None:
