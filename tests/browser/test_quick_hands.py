@@ -74,7 +74,9 @@ def test_a_value_typed_before_the_settings_have_all_arrived_is_kept_and_its_refu
     visitor: Visitor,
 ) -> None:
     window = visitor.page.locator("#set-num_ctx")
-    save_window(visitor, "6144")  # changed since the program started: a page that opens now must know before it is typed in
+    save_window(
+        visitor, "6144"
+    )  # changed since the program started: a page that opens now must know before it is typed in
     visitor.reload()
     held: list[Route] = []
     typing = True
