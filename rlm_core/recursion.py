@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlm_core import prompts
 from rlm_core.backends.base import ChatMessage
@@ -26,7 +26,7 @@ from rlm_core.parsing import ParsedReply, parse_reply, without_thinking
 from rlm_core.question import Question, shorten
 from rlm_core.repl import CellResult
 from rlm_core.results import Answer
-from rlm_core.root_prompt import RootConversation, RootPrompts
+from rlm_core.root_prompt import RootConversation, RootPrompts, observed, turns_left
 from rlm_core.run import Run
 from rlm_core.workspaces import Workspace
 
@@ -58,22 +58,6 @@ class CannotCode(LocalRLMError):
         self.last_reply = last_reply
 
 
-@dataclass
-class _State:
-    """What a loop has seen so far."""
-
-    without_code: int = 0
-    last_cells: tuple[str, ...] = ()
-    same_cells: int = 0
-    code_ran: bool = False
-    plan_refused: bool = False
-    draft: str = ""
-    variables: tuple[str, ...] = ()
-    outputs_chars: int = 0
-    last_output: str = ""
-    last_reply: str = ""
-
-
 class ReplLoop:
     """Runs the loop over a REPL that is there already. One object serves every depth and every message."""
 
@@ -97,121 +81,146 @@ class ReplLoop:
         When the budget ends the best draft comes back, marked as partial. Raises :class:`CannotCode` after three
         replies in a row with nothing to run, and the errors of the backend.
         """
-        state = _State()
         conversation = await self._prompts.opening(run, question, workspace, depth)
-        turns = run.budget.limits.max_iterations
-        is_root = child == 0
+        place = _Place(parent, run.budget.limits.max_depth - depth, child)
+        return await _Trajectory(
+            self._calls, self._prompts, run, question, workspace, conversation, place
+        ).answer()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a loop stands in the tree of its message: below the event ``parent``, ``level`` calls below the root."""
+
+    parent: str | None
+    level: int
+    child: int
+
+    @property
+    def is_root(self) -> bool:
+        return self.child == 0
+
+
+@dataclass
+class _Trajectory:
+    """One loop on its way: the conversation with its root model, and what it has seen so far."""
+
+    calls: ModelCalls
+    root_prompts: RootPrompts
+    run: Run
+    question: Question
+    workspace: Workspace
+    conversation: RootConversation
+    place: _Place
+    turn: str = ""
+    draft: str = ""
+    variables: tuple[str, ...] = ()
+    last_reply: str = ""
+    last_output: str = ""
+    last_cells: tuple[str, ...] = ()
+    same_cells: int = 0
+    without_code: int = 0
+    code_ran: bool = False
+    plan_refused: bool = False
+    outputs_chars: int = 0
+
+    async def answer(self) -> Answer:
+        turns = self.run.budget.limits.max_iterations
+        reason = f"The limit of {turns} turns is reached."
         try:
             for iteration in range(1, turns + 1):
-                run.budget.check_time()
-                run.budget.count_iteration()
-                below = run.budget.limits.max_depth - depth
-                turn = run.emit(
-                    TurnStartedEvent, parent=parent, depth=below, iteration=iteration, of=turns, child=child
-                )
-                conversation = await self._prompts.within_window(
-                    run,
-                    conversation,
-                    variables=state.variables,
-                    draft=state.draft,
-                    output=state.last_output,
-                )
-                reply = await self._ask(run, conversation, turn, is_root)
-                state.last_reply = without_thinking(reply).strip()
-                parsed = parse_reply(reply)
-                result = await self._act(run, workspace, parsed, question, state, turn, is_root)
-                if result.final is not None:
-                    return await self._finished(run, question, result.final, turn, is_root)
-                view = await self._prompts.view(run, conversation, result.observation)
-                left = turns - iteration
-                conversation.add(parsed.kept, view + _turns_left(left, turns))
-                if state.same_cells >= SAME_CODE_AT_MOST:
-                    return await self._best(
-                        run, question, conversation, state, "The same code was run again and again.", is_root
-                    )
+                parsed = await self._reply(iteration, turns)
+                outcome = await self._act(parsed)
+                if outcome.final is not None:
+                    return await self._finished(outcome.final)
+                view = await self.root_prompts.view(self.run, self.conversation, outcome.observation)
+                self.conversation.add(parsed.kept, view + turns_left(turns - iteration, turns))
+                if self.same_cells >= SAME_CODE_AT_MOST:
+                    reason = "The same code was run again and again."
+                    break
         except BudgetExhausted as error:
-            return await self._best(run, question, conversation, state, str(error), is_root)
-        reason = f"The limit of {turns} turns is reached."
-        return await self._best(run, question, conversation, state, reason, is_root)
-
-    async def _ask(self, run: Run, conversation: RootConversation, turn: str, is_root: bool) -> str:
-        count = len(conversation.messages)
-        reply = await self._calls.call(
-            run,
-            "tools",
-            "root",
-            conversation.messages,
-            parent=turn,
-            session="root" if is_root else None,
-            same_prefix=conversation.sent,
-        )
-        conversation.sent = count
-        return reply.text
+            reason = str(error)
+        return await self._best(reason)
 
     # --- one turn ---------------------------------------------------------------------------------------------------
 
-    async def _act(
-        self,
-        run: Run,
-        workspace: Workspace,
-        parsed: ParsedReply,
-        question: Question,
-        state: _State,
-        turn: str,
-        is_root: bool,
-    ) -> _Outcome:
+    async def _reply(self, iteration: int, turns: int) -> ParsedReply:
+        """What the root model says next."""
+        run, place = self.run, self.place
+        run.budget.check_time()
+        run.budget.count_iteration()
+        self.turn = run.emit(
+            TurnStartedEvent,
+            parent=place.parent,
+            depth=place.level,
+            iteration=iteration,
+            of=turns,
+            child=place.child,
+        )
+        self.conversation = await self.root_prompts.within_window(
+            run, self.conversation, variables=self.variables, draft=self.draft, output=self.last_output
+        )
+        count = len(self.conversation.messages)
+        reply = await self.calls.call(
+            run,
+            "tools",
+            "root",
+            self.conversation.messages,
+            parent=self.turn,
+            session="root" if place.is_root else None,
+            same_prefix=self.conversation.sent,
+        )
+        self.conversation.sent = count
+        self.last_reply = without_thinking(reply.text).strip()
+        return parse_reply(reply.text)
+
+    async def _act(self, parsed: ParsedReply) -> _Outcome:
         """Run what the reply asks for; what the model is told about it, or the final answer."""
         if parsed.text_final is not None:
-            return await self._text_final(run, workspace, parsed.text_final, question, state, turn, is_root)
+            return await self._text_final(*parsed.text_final)
         if not parsed.cells:
-            state.without_code += 1
-            if state.without_code >= REPLIES_WITHOUT_CODE:
-                raise CannotCode(state.last_reply)
-            return _Outcome(prompts.NO_CODE.format(problem=parsed.problem))
-        state.without_code = 0
-        state.same_cells = state.same_cells + 1 if parsed.cells == state.last_cells else 1
-        state.last_cells = parsed.cells
+            return self._nothing_ran(prompts.NO_CODE.format(problem=parsed.problem))
+        self.without_code = 0
+        self.same_cells = self.same_cells + 1 if parsed.cells == self.last_cells else 1
+        self.last_cells = parsed.cells
         outputs: list[str] = []
         for cell in parsed.cells:
-            result = await self._run_cell(run, workspace, cell, state, turn, is_root)
+            result = await self._run_cell(cell)
             if result.final is not None:
-                if sounds_like_a_plan(result.final) and not state.plan_refused:
-                    return await self._refused_plan(workspace, state, run, is_root)
+                if sounds_like_a_plan(result.final) and not self.plan_refused:
+                    return await self._refused_plan()
                 return _Outcome("", result.final)
-            outputs.append(_observed(result))
+            outputs.append(observed(result))
             if result.error is not None:
                 break
-        state.last_output = "\n".join(outputs)
-        observation = prompts.OBSERVATION.format(output=state.last_output)
+        self.last_output = "\n".join(outputs)
+        observation = prompts.OBSERVATION.format(output=self.last_output)
         if parsed.dropped_final:
             observation += prompts.DROPPED_FINAL
-        if state.same_cells > 1:
+        if self.same_cells > 1:
             observation += prompts.SAME_CODE
         return _Outcome(observation)
 
-    async def _run_cell(
-        self,
-        run: Run,
-        workspace: Workspace,
-        cell: str,
-        state: _State,
-        turn: str,
-        is_root: bool,
-    ) -> CellResult:
-        code_id = run.emit(CodeEvent, parent=turn, code=cell)
+    def _nothing_ran(self, observation: str) -> _Outcome:
+        self.without_code += 1
+        if self.without_code >= REPLIES_WITHOUT_CODE:
+            raise CannotCode(self.last_reply)
+        return _Outcome(observation)
+
+    async def _run_cell(self, cell: str) -> CellResult:
+        run = self.run
+        code_id = run.emit(CodeEvent, parent=self.turn, code=cell)
         run.emit(PhaseEvent, parent=code_id, text="running code")
         try:
-            result = await workspace.run(cell, parent=code_id, seconds=run.budget.seconds_left)
+            result = await self.workspace.run(cell, parent=code_id, seconds=run.budget.seconds_left)
         except TimeoutError:
             raise run.budget.time_is_up() from None
-        state.code_ran = True
-        state.variables = workspace.variables
+        self.code_ran = True
+        self.variables = self.workspace.variables
         if result.draft:
-            state.draft = result.draft
-            if is_root:
-                run.draft = result.draft
-        keep = state.outputs_chars + len(result.full_output) <= OUTPUTS_KEPT_CHARS
-        state.outputs_chars += len(result.full_output)
+            self._keep_draft(result.draft)
+        keep = self.outputs_chars + len(result.full_output) <= OUTPUTS_KEPT_CHARS
+        self.outputs_chars += len(result.full_output)
         run.emit(
             OutputEvent,
             parent=code_id,
@@ -224,80 +233,61 @@ class ReplLoop:
         )
         return result
 
-    async def _refused_plan(self, workspace: Workspace, state: _State, run: Run, is_root: bool) -> _Outcome:
+    def _keep_draft(self, draft: str) -> None:
+        self.draft = draft
+        if self.place.is_root:
+            self.run.draft = draft
+
+    async def _refused_plan(self) -> _Outcome:
         """A plan handed over as the answer is taken back, once: the model may insist."""
-        state.plan_refused = True
-        state.draft = ""
-        if is_root:
-            run.draft = ""
-        await workspace.run(NO_ANSWER_YET, parent=None, seconds=run.budget.seconds_left)
+        self.plan_refused = True
+        self._keep_draft("")
+        await self.workspace.run(NO_ANSWER_YET, parent=None, seconds=self.run.budget.seconds_left)
         return _Outcome(prompts.PLAN_AS_FINAL)
 
-    async def _text_final(
-        self,
-        run: Run,
-        workspace: Workspace,
-        final: tuple[str, str],
-        question: Question,
-        state: _State,
-        turn: str,
-        is_root: bool,
-    ) -> _Outcome:
-        tag, inside = final
-        if not state.code_ran and len(question.context):
-            state.without_code += 1
-            if state.without_code >= REPLIES_WITHOUT_CODE:
-                raise CannotCode(state.last_reply)
-            return _Outcome(prompts.NOT_LOOKED_YET)
+    async def _text_final(self, tag: str, inside: str) -> _Outcome:
+        if not self.code_ran and len(self.question.context):
+            return self._nothing_ran(prompts.NOT_LOOKED_YET)
         if tag == "FINAL":
             return _Outcome("", inside)
-        result = await self._run_cell(run, workspace, f"FINAL_VAR({inside!r})", state, turn, is_root)
+        result = await self._run_cell(f"FINAL_VAR({inside!r})")
         if result.final is not None:
             return _Outcome("", result.final)
-        return _Outcome(prompts.OBSERVATION.format(output=_observed(result)))
+        return _Outcome(prompts.OBSERVATION.format(output=observed(result)))
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    async def _finished(self, run: Run, question: Question, final: str, turn: str, is_root: bool) -> Answer:
-        if is_root:
-            run.emit(TokenEvent, parent=turn, text=final)
-        return await asyncio.to_thread(cite, final, {}, question.context)
+    async def _finished(self, final: str) -> Answer:
+        if self.place.is_root:
+            self.run.emit(TokenEvent, parent=self.turn, text=final)
+        return await asyncio.to_thread(cite, final, {}, self.question.context)
 
-    async def _best(
-        self,
-        run: Run,
-        question: Question,
-        conversation: RootConversation,
-        state: _State,
-        reason: str,
-        is_root: bool,
-    ) -> Answer:
+    async def _best(self, reason: str) -> Answer:
         """The draft, or else one last call that asks for the best answer; partial either way."""
-        if not state.draft:
-            state.draft = await self._last_call(run, question, conversation, reason, is_root)
-        elif is_root:
-            run.emit(TokenEvent, text=state.draft)
-        answer = await asyncio.to_thread(cite, state.draft or state.last_output, {}, question.context)
-        return Answer(answer.text, answer.citations, answer.quotations, partial=True, reason=reason)
+        if not self.draft:
+            self.draft = await self._last_call(reason)
+        elif self.place.is_root:
+            self.run.emit(TokenEvent, text=self.draft)
+        answer = await asyncio.to_thread(cite, self.draft or self.last_output, {}, self.question.context)
+        return replace(answer, partial=True, reason=reason)
 
-    async def _last_call(
-        self, run: Run, question: Question, conversation: RootConversation, reason: str, is_root: bool
-    ) -> str:
-        if is_root:
+    async def _last_call(self, reason: str) -> str:
+        run, conversation = self.run, self.conversation
+        if self.place.is_root:
             run.budget.close()
-        closing = prompts.GIVE_ANSWER_NOW.format(reason=reason, question=shorten(question.text, 1_000))
+        closing = prompts.GIVE_ANSWER_NOW.format(reason=reason, question=shorten(self.question.text, 1_000))
         if conversation.messages[-1].role == "assistant":
             conversation.messages.append(ChatMessage("user", closing))
         else:
             conversation.append_to_last(closing)
 
         def on_text(text: str) -> None:
-            if is_root:
+            if self.place.is_root:
                 run.draft += text
                 run.emit(TokenEvent, text=text)
 
         try:
-            reply = await self._calls.call(
+            reply = await self.calls.call(
                 run,
                 "tools",
                 "synthesis",
@@ -314,19 +304,3 @@ class ReplLoop:
 class _Outcome:
     observation: str
     final: str | None = None
-
-
-def _observed(result: CellResult) -> str:
-    parts = [result.output.rstrip()] if result.output.strip() else []
-    if result.error is not None:
-        parts.append(result.error.rstrip())
-    elif not parts:
-        parts.append(prompts.NO_OUTPUT)
-    return "\n".join(parts)
-
-
-def _turns_left(left: int, of: int) -> str:
-    if left > max(2, of // 4):
-        return ""
-    advice = prompts.ADVICE_LAST if left <= 1 else prompts.ADVICE_SOON
-    return prompts.TURNS_LEFT.format(left=left, s="" if left == 1 else "s", advice=advice)

@@ -13,6 +13,7 @@ from rlm_core import prompts
 from rlm_core.backends.base import ChatMessage
 from rlm_core.calls import ModelCalls
 from rlm_core.question import Question, history_lines, shorten
+from rlm_core.repl import CellResult
 from rlm_core.run import Run
 from rlm_core.workspaces import Workspace
 
@@ -124,3 +125,21 @@ class RootPrompts:
             self._calls.estimator.chars(max(0, room) // 4, assignment.model, like=observation[:100_000]),
         )
         return shorten(observation, min(most, run.settings.repl.output_chars + 2_000))
+
+
+def observed(result: CellResult) -> str:
+    """What a cell printed, and its error."""
+    parts = [result.output.rstrip()] if result.output.strip() else []
+    if result.error is not None:
+        parts.append(result.error.rstrip())
+    elif not parts:
+        parts.append(prompts.NO_OUTPUT)
+    return "\n".join(parts)
+
+
+def turns_left(left: int, of: int) -> str:
+    """The reminder under the last views; nothing before."""
+    if left > max(2, of // 4):
+        return ""
+    advice = prompts.ADVICE_LAST if left <= 1 else prompts.ADVICE_SOON
+    return prompts.TURNS_LEFT.format(left=left, s="" if left == 1 else "s", advice=advice)
