@@ -23,6 +23,7 @@ os.environ.update(
 import contextlib
 import gc
 import hashlib
+import itertools
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -35,6 +36,8 @@ if __name__ == "__main__":
     gc.disable()  # searching what is made to stay for garbage is a quarter of the start; ui.serve turns it on again
 with without_stubs():
     import gradio as gr
+
+from starlette.requests import Request
 
 from rlm_core.api import create_app
 from rlm_core.engine import RLMEngine
@@ -368,8 +371,12 @@ class Page:
         act = self.following(lambda click, text: desk.act(click, json.loads(text)))
         choose = self.following(lambda click, mode: desk.act(click, {"action": "mode", "id": mode}))
 
+        openings = itertools.count()
+
         def passage(request: gr.Request, text: str) -> str:
-            return complained(lambda: desk.passage(self.tab(request), json.loads(text)))
+            panel = complained(lambda: desk.passage(self.tab(request), json.loads(text)))
+            # The browser closes it by itself, and Gradio would not draw the same once more
+            return f"{panel}<!--{next(openings)}-->" if isinstance(panel, str) else panel
 
         def search(request: gr.Request, text: str) -> str:
             return desk.search(text, self.tab(request))
@@ -590,7 +597,7 @@ class Page:
         home = self.control.home
 
         def shown(request: gr.Request, news: News = NOTHING_NEW) -> tuple[Any, ...]:
-            state = home.state(request.request)
+            state = home.state(connection(request))
             switch = gr.update(
                 value=state.is_open, info=network.switch_help(state), interactive=not state.fixed
             )
@@ -602,7 +609,7 @@ class Page:
             async def handler(request: gr.Request, value: Any) -> tuple[Any, ...]:
                 news, emptied = NOTHING_NEW, gr.skip()
                 with complaining():
-                    news, emptied = await work(request.request, value), ""
+                    news, emptied = await work(connection(request), value), ""
                 return *shown(request, news), *[emptied] * fields
 
             return handler
@@ -623,7 +630,13 @@ class Page:
 def click_of(request: gr.Request, turn: str = "0") -> Click:
     """Where the request comes from; ``turn`` is what ``page.js`` counts."""
     number = int(turn) if turn.isdecimal() else 0
-    return Click(request.session_hash or "", current_user(request.request), number)
+    return Click(request.session_hash or "", current_user(connection(request)), number)
+
+
+def connection(request: gr.Request) -> Request:
+    """The HTTP request that an event of the page came with."""
+    assert request.request is not None
+    return request.request
 
 
 def paths(value: dict[str, Any]) -> list[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ class Job:
         """Stop: the running model stream and the running cell end, what is there becomes a partial answer."""
         self.cancel_token.cancel()
 
-    async def follow(self, start: int = 0) -> AsyncIterator[Event]:
+    async def follow(self, start: int = 0) -> AsyncGenerator[Event, None]:
         """The events from number ``start`` on, those that are there at once and the others as they come."""
         position = start
         while True:

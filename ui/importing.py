@@ -19,7 +19,7 @@ def without_stubs() -> Iterator[None]:
             raise OSError("no source, no stubs")
         return getfile(thing)
 
-    inspect.getfile = no_file
+    inspect.getfile = no_file  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -7,11 +7,13 @@ was sent before. When two come close together, the page sees that object only af
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gradio import utils
 
-_difference = utils.diff
+_difference: Callable[[Any, Any], list[list[Any]]] = utils.diff
+_is_update: Callable[[Any], bool] = utils.is_prop_update
 
 
 def send_whole() -> None:
@@ -20,6 +22,6 @@ def send_whole() -> None:
 
 
 def _whole_or_difference(old: Any, new: Any) -> Any:
-    if utils.is_prop_update(old) and old != new:
+    if _is_update(old) and old != new:
         return [["replace", [], new]]
     return _difference(old, new)
