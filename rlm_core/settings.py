@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from rlm_core.errors import SettingsError, SettingsNotKept
 from rlm_core.paths import DEFAULT_CONFIG
@@ -29,6 +31,14 @@ Routing = Literal["auto", "by-role", "single"]
 Role = Literal["fast", "tools", "quality"]
 
 ENVIRONMENT_PREFIX = "LOCALRLM_"
+_DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)")
+
+
+def _a_duration(text: str) -> str:
+    """As Ollama takes it: seconds, or numbers with units; below zero means for ever."""
+    if not _DURATION.fullmatch(text.strip()):
+        raise PydanticCustomError("duration", "Write a duration like 30m, 1h30m or 90s; -1 means for ever")
+    return text.strip()
 
 
 class _Group(BaseModel):
@@ -38,9 +48,9 @@ class _Group(BaseModel):
 class Models(_Group):
     """Which model plays which role. The same name may stand in several roles."""
 
-    fast: str = "qwen3:8b"
-    tools: str = "glm-z1:9b"
-    quality: str = "qwen3:30b-a3b"
+    fast: str = Field(default="qwen3:8b", min_length=1)
+    tools: str = Field(default="glm-z1:9b", min_length=1)
+    quality: str = Field(default="qwen3:30b-a3b", min_length=1)
 
 
 class Limits(_Group):
@@ -78,7 +88,7 @@ class Server(_Group):
     """Where the page and the HTTP interface listen; ``lan``: also on the home network, whose people log in. Read at the
     start; the switch on the Settings tab acts at once."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=1, le=65_535)
     lan: bool = False
 
@@ -94,7 +104,7 @@ class Settings(_Group):
     temperature: float = Field(default=0.7, ge=0, le=2)
     num_ctx: int = Field(default=8192, ge=512, le=4_194_304)
     think: Literal["auto", "on", "off"] = "auto"
-    keep_alive: str = "30m"
+    keep_alive: Annotated[str, AfterValidator(_a_duration)] = Field(default="30m", coerce_numbers_to_str=True)
     recursive: bool = True
     complexity_threshold: float = Field(default=0.5, ge=0, le=1)
     strategy: StrategyName = "auto"
@@ -159,7 +169,9 @@ class Settings(_Group):
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(
+            file.read_text(encoding="utf-8-sig")
+        )  # some Windows editors begin with a byte order mark
         if not isinstance(values, dict):
             raise ValueError("the file does not hold a JSON object")
     except FileNotFoundError:

@@ -63,6 +63,10 @@ def test_arguments_beat_the_environment_and_that_beats_the_file(tmp_path: Path) 
         ({"temperature": 3}, "temperature"),
         ({"routing": "random"}, "routing"),
         ({"server": {"port": 0}}, "server.port"),
+        ({"server": {"host": ""}}, "server.host"),
+        ({"models": {"fast": ""}}, "models.fast"),
+        ({"keep_alive": "half an hour"}, "keep_alive"),
+        ({"keep_alive": ""}, "keep_alive"),
     ],
 )
 def test_a_bad_value_is_refused_with_the_name_of_its_field(
@@ -89,6 +93,18 @@ def test_a_damaged_file_is_kept_aside_and_named(
     aside = tmp_path / "settings.json.damaged-1"
     assert aside.read_bytes() == content.encode("latin-1")
     assert str(aside) in caplog.text
+
+
+def test_a_file_of_a_windows_editor_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_bytes(b"\xef\xbb\xbf" + b'{"num_ctx": 4096}')
+    assert load(file).num_ctx == 4096
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+
+@pytest.mark.parametrize("value", ["30m", "1h30m", "1.5h", "300", "-1", 0, -1])
+def test_a_time_to_keep_a_model_is_a_duration_as_ollama_takes_it(value: str | int, tmp_path: Path) -> None:
+    assert load(tmp_path / "none.json").changed({"keep_alive": value}).keep_alive == str(value)
 
 
 def test_saved_settings_are_loaded_again(tmp_path: Path) -> None:
