@@ -6,8 +6,8 @@ unless a name says tokens; ``ts`` is seconds since the epoch. Events carry sizes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
 
 from rlm_core.results import Citation, Decision, Quotation
 
@@ -18,26 +18,27 @@ Purpose = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """``parent_id`` is the id of the event this one belongs under (a turn under its run, a call under its turn)."""
+    """``parent_id`` is the id of the event this one belongs under (a turn under its run, a call under its turn). ``type``
+    is the kind's name, the same for all events of a class."""
 
     id: str
     parent_id: str | None
     message_id: str
     ts: float
-    type: ClassVar[str] = "event"
+    type: str = field(default="event", init=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseEvent(Event):
     """What is going on right now, in a few words for the page ("loading qwen3:8b"). Not saved."""
 
-    type: ClassVar[str] = "phase"
+    type: str = field(default="phase", init=False)
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class RouteEvent(Event):
-    type: ClassVar[str] = "route"
+    type: str = field(default="route", init=False)
     decision: Decision
     strategy: str | None
     score: float
@@ -59,7 +60,7 @@ class RecalledMemory:
 class RecallEvent(Event):
     """The long-term memories that go into the prompt, best first."""
 
-    type: ClassVar[str] = "recall"
+    type: str = field(default="recall", init=False)
     memories: tuple[RecalledMemory, ...]
 
 
@@ -75,7 +76,7 @@ class PlannedTask:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanEvent(Event):
-    type: ClassVar[str] = "plan"
+    type: str = field(default="plan", init=False)
     sub_tasks: tuple[PlannedTask, ...]
     synthesis_strategy: str
     origin: Literal["model", "repaired", "default"] = "model"
@@ -86,7 +87,7 @@ class TurnStartedEvent(Event):
     """A turn of a REPL loop, or a sub-task of a plan. ``depth`` 0 is the root; ``child`` numbers the child RLMs of a
     message, 0 is the root."""
 
-    type: ClassVar[str] = "turn_started"
+    type: str = field(default="turn_started", init=False)
     depth: int
     iteration: int
     of: int
@@ -96,7 +97,7 @@ class TurnStartedEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CodeEvent(Event):
-    type: ClassVar[str] = "code"
+    type: str = field(default="code", init=False)
     code: str
 
 
@@ -104,7 +105,7 @@ class CodeEvent(Event):
 class OutputEvent(Event):
     """``shown`` is what the model saw; ``output`` is the whole, up to a cap; ``chars`` its true size."""
 
-    type: ClassVar[str] = "output"
+    type: str = field(default="output", init=False)
     shown: str
     output: str
     chars: int
@@ -118,7 +119,7 @@ class ChildAnswerEvent(Event):
     """What a child RLM handed back, below the step that asked it. ``child`` is its number; ``text`` may be shortened,
     ``chars`` is its true size; ``reason`` says why it is only partial."""
 
-    type: ClassVar[str] = "child_answer"
+    type: str = field(default="child_answer", init=False)
     child: int
     text: str
     chars: int
@@ -140,7 +141,7 @@ class ModelCallStartedEvent(Event):
     """``same_prefix`` counts the leading messages that are those of the previous call of the same loop; only the
     messages after them are in ``prompt``."""
 
-    type: ClassVar[str] = "model_call_started"
+    type: str = field(default="model_call_started", init=False)
     role: str
     model: str
     purpose: Purpose
@@ -154,7 +155,7 @@ class ModelCallStartedEvent(Event):
 class ModelCallFinishedEvent(Event):
     """``parent_id`` is the id of the call's ``model_call_started``. ``reply`` may be shortened; ``reply_chars`` is its size."""
 
-    type: ClassVar[str] = "model_call_finished"
+    type: str = field(default="model_call_finished", init=False)
     role: str
     model: str
     purpose: Purpose
@@ -173,7 +174,7 @@ class ModelCallFinishedEvent(Event):
 class TokenEvent(Event):
     """A piece of the answer's text, in order. (What the model writes on the way to it comes as other events.)"""
 
-    type: ClassVar[str] = "token"
+    type: str = field(default="token", init=False)
     text: str
 
 
@@ -181,26 +182,26 @@ class TokenEvent(Event):
 class ThinkingEvent(Event):
     """A piece of the model's thinking, kept apart from the answer."""
 
-    type: ClassVar[str] = "thinking"
+    type: str = field(default="thinking", init=False)
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class CitationEvent(Event):
-    type: ClassVar[str] = "citation"
+    type: str = field(default="citation", init=False)
     citation: Citation
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarningEvent(Event):
-    type: ClassVar[str] = "warning"
+    type: str = field(default="warning", init=False)
     code: str
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorEvent(Event):
-    type: ClassVar[str] = "error"
+    type: str = field(default="error", init=False)
     code: str
     text: str
 
@@ -210,7 +211,7 @@ class AnswerEvent(Event):
     """The answer. Its ``text`` is the one that counts; tokens seen before may differ in citations that were dropped.
     ``coverage`` says which passages were read for it, where passages were read."""
 
-    type: ClassVar[str] = "answer"
+    type: str = field(default="answer", init=False)
     text: str
     citations: tuple[Citation, ...] = ()
     quotations: tuple[Quotation, ...] = ()
@@ -221,7 +222,7 @@ class AnswerEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class UsageEvent(Event):
-    type: ClassVar[str] = "usage"
+    type: str = field(default="usage", init=False)
     llm_calls: int
     tokens_in: int
     tokens_out: int
@@ -235,7 +236,7 @@ class UsageEvent(Event):
 class DoneEvent(Event):
     """The last event of a message, always."""
 
-    type: ClassVar[str] = "done"
+    type: str = field(default="done", init=False)
 
 
 EVENT_TYPES: dict[str, type[Event]] = {
@@ -298,7 +299,7 @@ def from_json(values: dict[str, Any]) -> Event:
     kind = EVENT_TYPES.get(values.get("type", ""))
     if kind is None:
         raise ValueError(f"unknown event type {values.get('type')!r}")
-    names = {field.name for field in fields(kind)}
+    names = {each.name for each in fields(kind) if each.init}
     arguments = {key: _revive(kind.type, key, value) for key, value in values.items() if key != "type"}
     if set(arguments) - names:
         raise ValueError(f"unknown fields in a {kind.type} event: {sorted(set(arguments) - names)}")

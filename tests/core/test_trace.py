@@ -1,6 +1,8 @@
 """Events on disk: exact, complete lines, robust."""
 
+import json
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,13 @@ def test_a_trace_is_read_back_exactly(tmp_path: Path) -> None:
             writer.write(event)
     assert read_trace(path) == EVENTS
     assert [from_json(to_json(event)).type for event in EVENTS] == [event.type for event in EVENTS]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
+def test_an_event_is_a_plain_dataclass_whose_type_is_one_of_its_fields(event: Event) -> None:
+    values = json.loads(json.dumps(asdict(event)))
+    assert {"id", "parent_id", "message_id", "ts", "type"} <= values.keys()
+    assert values["type"] == event.type
 
 
 def test_single_tokens_and_phases_are_not_saved_and_thinking_is_joined(tmp_path: Path) -> None:
