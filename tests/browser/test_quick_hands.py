@@ -8,7 +8,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.visitor import Visitor
 
-BALLAD = "Sing me the ballad of the harbour."
+BALLAD = "Sing me the long ballad of the harbour."
 
 
 def current(visitor: Visitor) -> str:

@@ -14,7 +14,7 @@ from tests.browser.model import reply
 from tests.browser.visitor import Visitor
 from tests.scripted.ollama_server import ScriptedOllama
 
-BALLAD = "Sing me the ballad of the harbour."
+BALLAD = "Sing me the long ballad of the harbour."
 
 
 @pytest.fixture
