@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memory_store.embedding import Embedder
-    from memory_store.errors import DocumentError, NotFound, StoreError, StoreLocked
+    from memory_store.errors import DocumentError, NotFound, StorageError, StoreError, StoreLocked
     from memory_store.records import (
         Added,
         Conversation,
@@ -32,6 +32,7 @@ _HOME = {
     "MemoryStore": "store",
     "ROOT": "store",
     "Embedder": "embedding",
+    "StorageError": "errors",
     "StoreError": "errors",
     "StoreLocked": "errors",
     "NotFound": "errors",
@@ -64,6 +65,7 @@ __all__ = [
     "Passage",
     "Recall",
     "Section",
+    "StorageError",
     "StoreError",
     "StoreLocked",
     "StoreStatus",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from memory_store.errors import StoreError
 from memory_store.schema import MIGRATIONS
+from memory_store.trouble import in_words
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ class Database:
     """One write connection behind a lock, and read connections handed out as needed. Safe from any thread."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create `path` and bring its schema up to date. Raises StoreError when it is damaged or too new."""
+        """Open or create `path` and bring its schema up to date. Raises StorageError when it is damaged or cannot be written,
+        StoreError when it is too new."""
         self.path = path
         self._lock = threading.RLock()
         self._idle: list[sqlite3.Connection] = []
@@ -36,14 +38,9 @@ class Database:
             None  # the last of the deletions for which the file was written anew
         )
         self.written_at = time.monotonic()  # the last time that something was committed
-        try:
+        with in_words(path):
             self._writer = self._connect()
             self._migrate()
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"The database {path} cannot be opened ({error}). It is the only copy of your conversations: keep the "
-                "file, restore a backup or import an export into an empty folder."
-            ) from error
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -70,36 +67,40 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed and fsynced when the block ends, rolled back when it raises. Re-entrant."""
+        """A transaction: committed and fsynced when the block ends, rolled back when it raises. Re-entrant. Raises StorageError
+        when it cannot be committed."""
         with self._lock:
             self.check_open()
             if self._writer.in_transaction:  # an inner block joins the outer one
                 yield self._writer
                 return
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-            except BaseException:
-                self._writer.execute("ROLLBACK")
-                raise
-            self._writer.execute("COMMIT")
+            with in_words(self.path):
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._writer
+                    self._writer.execute("COMMIT")
+                except BaseException:
+                    if self._writer.in_transaction:  # on a full disk SQLite has rolled back by itself
+                        self._writer.execute("ROLLBACK")
+                    raise
             self.written_at = time.monotonic()
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """A connection for queries; sees everything committed so far and never waits for the writer."""
+        """A connection for queries; sees everything committed so far and never waits for the writer. Raises StorageError."""
         with self._idle_lock:
             self.check_open()
             connection = self._idle.pop() if self._idle else None
-        connection = connection or self._connect()
-        try:
-            yield connection
-        finally:
-            with self._idle_lock:
-                if self._closed:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
+        with in_words(self.path):
+            connection = connection or self._connect()
+            try:
+                yield connection
+            finally:
+                with self._idle_lock:
+                    if self._closed:
+                        connection.close()
+                    else:
+                        self._idle.append(connection)
 
     @contextmanager
     def deletion(self) -> Iterator[sqlite3.Connection]:
@@ -120,9 +121,9 @@ class Database:
         rows to other pages: about one deletion in 300 leaves something there.)
 
         False when a long reader, such as an export, was in the way: call it again, it then does what is left. When there is
-        no room to write the file anew, the log says so and `unscrubbed` stays.
+        no room to write the file anew, the log says so and `unscrubbed` stays. Raises StorageError.
         """
-        with self._lock:
+        with self._lock, in_words(self.path):
             self.check_open()
             (last,) = self._writer.execute("SELECT max(id) FROM unscrubbed").fetchone()
             if last != self._rewritten_for:
@@ -149,11 +150,13 @@ class Database:
     def _empty_log(self) -> bool:
         """Move the write-ahead log into the database file and empty it. Nobody waits meanwhile for readers in the way."""
         for _ in range(_TRIES):
-            with self._lock:
+            with self._lock, in_words(self.path):
                 self.check_open()
                 self._writer.execute("PRAGMA busy_timeout = 0")
-                busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-                self._writer.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+                try:
+                    busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                finally:
+                    self._writer.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
             if not busy:
                 return True
             time.sleep(0.05)

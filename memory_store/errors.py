@@ -9,6 +9,11 @@ class StoreLocked(StoreError):
     """Another process has this data folder open. One process a folder: the indexes would drift apart otherwise."""
 
 
+class StorageError(StoreError):
+    """The disk is full or read-only, another program has the database locked, or it is damaged. Nothing was changed, and what
+    was stored before stays."""
+
+
 class NotFound(StoreError, KeyError):
     """No conversation, message or document has this id."""
 

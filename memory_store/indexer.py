@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from memory_store.database import Database
 from memory_store.embedding import Embedder, EmbedderError, Turns
-from memory_store.errors import StoreError
+from memory_store.errors import StorageError, StoreError
 from memory_store.items import CHUNKS, MESSAGES, Kind, compare_all, size_up_to, users_of, vectors_of
 from memory_store.retrieval import Scope
 from memory_store.vectors import ChromaIndex, IndexDamaged
@@ -213,6 +213,9 @@ class Indexer:
                     self._model_failed(error)
                 except _Abandoned:
                     return
+                except StorageError as error:
+                    self._problems["work"] = f"What is new is not found by meaning yet. {error}"
+                    log.warning("indexing stopped: %s", error)
                 except Exception as error:  # the thread must outlive anything: recall by words goes on
                     self._problems["work"] = f"Indexing stopped ({type(error).__name__}: {error})."
                     log.exception("indexing stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from memory_store.errors import StoreError, StoreLocked
@@ -35,8 +36,11 @@ class FolderLock:
                 f"The data folder {folder} is already open in another process{f' (number {owner})' if owner else ''}. "
                 "Close the other LocalRLM, or choose another folder with --data."
             ) from None
-        os.ftruncate(self._file, 0)
-        os.write(self._file, str(os.getpid()).encode("ascii"))
+        with suppress(
+            OSError
+        ):  # on a full disk what is stored can still be read; nobody hears then who reads it
+            os.ftruncate(self._file, 0)
+            os.write(self._file, str(os.getpid()).encode("ascii"))
 
     def release(self) -> None:
         """Let another process in. Calling it twice is harmless."""

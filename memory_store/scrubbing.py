@@ -10,6 +10,7 @@ import threading
 import time
 
 from memory_store.database import Database
+from memory_store.errors import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Scrubber:
 
     def now(self) -> None:
         """Do it at once, or when a reader is in the way as soon as it is out of it."""
-        if not self._db.scrub():
+        if not self._scrub():
             self._soon()
 
     def resume(self) -> None:
@@ -75,8 +76,8 @@ class Scrubber:
         """False when it has to be tried again."""
         try:
             return not self._db.unscrubbed or self._db.scrub()
-        except sqlite3.Error:  # the next deletion, or the next start, tries again
-            log.exception("deleted text may stay in %s", self._db.path)
+        except (StorageError, sqlite3.Error) as error:  # the next deletion, or the next start, tries again
+            log.warning("deleted text may stay in %s for now: %s", self._db.path, error)
             return True
 
     def _wait_for_quiet(self) -> bool:

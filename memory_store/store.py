@@ -52,7 +52,8 @@ class MemoryStore:
     """Everything the user made, in one folder. Safe from any thread; one process a folder.
 
     Whatever a writing method acknowledged by returning survives kill -9. Search by words sees it at once, search by
-    meaning as soon as the background thread has embedded it.
+    meaning as soon as the background thread has embedded it. Every method may raise StorageError: the disk is full, say.
+    What was stored stays, and the next call works again when the circumstances do.
     """
 
     def __init__(
@@ -409,14 +410,17 @@ class MemoryStore:
         return imported
 
     def erase_all(self) -> None:
-        """Delete everything of all users, here and on the disk. There is no way back."""
+        """Delete everything of all users, here and on the disk. There is no way back. Raises StorageError, and deletes nothing,
+        when that is not possible."""
         with self._changing:
             self._db.check_open()
             self._indexer.close()
             self._indexer.erase()
-            self._db.erase()
-            self._scrubber.now()
-            self._indexer = self._new_indexer()
+            try:
+                self._db.erase()
+                self._scrubber.now()
+            finally:
+                self._indexer = self._new_indexer()
 
     def close(self) -> None:
         """Stop the background work and give the folder free. What is not embedded yet continues at the next start."""

@@ -319,7 +319,7 @@ def test_a_database_of_an_older_program_is_brought_up_to_date_with_what_it_holds
 
 def test_a_damaged_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "memory.sqlite3").write_bytes(b"not a database at all" * 500)
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match="is damaged"):
         MemoryStore(tmp_path, embedder=None)
 
 
