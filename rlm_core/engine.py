@@ -92,7 +92,7 @@ class RLMEngine:
 
         The parameters are those of :class:`MessageRequest`, with the ledger and the stop button of :meth:`answer`.
         Whatever happens, an answer or a clear reason comes, marked partial where it is: only MaterialError, before the
-        first event, is raised.
+        first event, is raised (and TypeError or ValueError for a wrong argument).
         """
         turn = await self.begin(
             MessageRequest(message, conversation_id, documents, context, history, mode, strategy, model, user)

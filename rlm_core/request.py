@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
 
 from rlm_core.backends.base import ChatMessage
 from rlm_core.context import MaterialSource
@@ -33,6 +35,19 @@ class MessageRequest:
     parent_id: str | None = None
     question_id: str | None = None
     incognito: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises TypeError and ValueError for what can only be a mistake in the calling program."""
+        if not isinstance(self.message, str):
+            raise TypeError(f"The message must be text, not {type(self.message).__name__}.")
+        if isinstance(self.documents, str | Path):
+            raise TypeError("documents must be a list of ids, paths or materials, not a single one.")
+        for name, value, known in (
+            ("mode", self.mode, get_args(Mode)),
+            ("strategy", self.strategy, (None, *get_args(StrategyName))),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}.")
 
     @property
     def stored(self) -> bool:
