@@ -37,6 +37,7 @@ OUTPUTS_KEPT_CHARS = 400_000
 NO_ANSWER_YET = 'answer["content"], answer["ready"] = "", False'
 PLAN_CHARS = 600
 
+_ANSWERS_IN_CODE = re.compile(r"\bFINAL(?:_VAR)?\(|\banswer\[")
 _PLAN = re.compile(
     r"\W*(?:(?:first|next|now|okay|ok|sure|so|then)\b\W*)*"
     r"(?:i will\b|i'll\b|i am going to\b|i'm going to\b|i need to\b|let me\b|let's\b|we need to\b|my plan\b|the plan\b|plan:|"
@@ -215,10 +216,11 @@ class _Trajectory:
             result = await self.workspace.run(cell, parent=code_id, seconds=run.budget.seconds_left)
         except TimeoutError:
             raise run.budget.time_is_up() from None
+        finally:  # a cell that is stopped may have written down what it knew
+            if self.workspace.draft:
+                self._keep_draft(self.workspace.draft)
         self.code_ran = True
         self.variables = self.workspace.variables
-        if result.draft:
-            self._keep_draft(result.draft)
         keep = self.outputs_chars + len(result.full_output) <= OUTPUTS_KEPT_CHARS
         self.outputs_chars += len(result.full_output)
         run.emit(
@@ -297,7 +299,25 @@ class _Trajectory:
             )
         except (BudgetExhausted, PromptTooLong):
             return ""
-        return without_thinking(reply.text).strip()
+        return await self._handed_over(reply.text) or without_thinking(reply.text).strip()
+
+    async def _handed_over(self, reply: str) -> str:
+        """The answer in a last reply that gives it as code all the same; "" when there is none in it."""
+        if not _ANSWERS_IN_CODE.search(reply):
+            return ""
+        parsed = parse_reply(reply)
+        if parsed.text_final is not None and parsed.text_final[0] == "FINAL":
+            return parsed.text_final[1]
+        for cell in parsed.cells:
+            try:
+                result = await self._run_cell(cell)
+            except BudgetExhausted:
+                return ""
+            if result.error is not None:
+                return ""
+            if result.final is not None:
+                return result.final
+        return self.draft
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,11 @@ class Workspace:
         """``name: type, size`` of the variables that cells have made."""
         return self.repl.variables
 
+    @property
+    def draft(self) -> str | None:
+        """What ``answer["content"]`` held when the last cell ended, also one that was stopped."""
+        return self.repl.draft
+
     async def run(self, code: str, *, parent: str | None, seconds: float) -> CellResult:
         """Run one cell, after those that are running. Its model calls are shown under ``parent``. Raises TimeoutError
         when it has not ended after ``seconds``, ReplError when there is no worker for it."""

@@ -68,6 +68,8 @@ class ReplSession:
         self._pool = pool
         self._worker: WorkerProcess | None = None
         self._memory = memory or ReplMemory(self.limits.snapshot_bytes)
+        self.draft: str | None = None
+        """What ``answer["content"]`` held when the last cell ended, also one that was stopped."""
         self._lost: tuple[str, ...] | None = None
         self._granted = 0
         self._loading = False
@@ -132,6 +134,7 @@ class ReplSession:
         if self._closed:
             raise ReplError("this REPL session is closed")
         self._refuse_overlap()
+        self.draft = None
         new_tables = context is not None or bool(tables)
         material = self._material
         material.query = query
@@ -245,6 +248,7 @@ class ReplSession:
         if self._closed:
             raise ReplError("this REPL session is closed")
         self._refuse_overlap()
+        self.draft = None
         cell = self._cell = RunningCell(asyncio.get_running_loop().create_future())
         task = cell.task = asyncio.ensure_future(self._run_cell(cell, code))
         try:
@@ -277,6 +281,7 @@ class ReplSession:
         try:
             report = read_report(await self._until_result(worker, cell), cell_id)
             self._memory.update(report)
+            self.draft = report.draft
         except ProtocolError as error:
             log.warning("the sandbox worker broke the protocol: %s", error)
             worker.kill()

@@ -37,6 +37,28 @@ async def test_without_a_draft_the_call_that_was_kept_back_asks_for_the_best_ans
     assert "3 model calls" in closing
 
 
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (fence('FINAL("two")'), "two"),
+        (finish('str(1 + 1) + " errors"'), "2 errors"),
+        (fence('answer["content"] = "two, it seems"'), "two, it seems"),
+        ("FINAL(two of them)", "two of them"),
+        (fence('FINAL(nothing_of_that_name)'), fence('FINAL(nothing_of_that_name)')),
+        ("Take `sum(xs)`:\n" + fence("print(sum([1]))"), "Take `sum(xs)`:\n" + fence("print(sum([1]))")),
+    ],
+)  # fmt: skip
+async def test_a_last_reply_that_gives_its_answer_as_code_counts(
+    reply: str, answer: str, tmp_path: Path
+) -> None:
+    actor = Actor(root=[*AGAIN[:2], reply])
+    async with Stage(actor, tmp_path, limits={"max_iterations": 2}) as stage:
+        outcome = await stage.ask(context=CONTEXT)
+    assert outcome.answer == answer
+    assert outcome.partial
+    assert "2 turns" in outcome.reason
+
+
 async def test_the_turns_are_limited_and_the_model_hears_it_coming(tmp_path: Path) -> None:
     actor = Actor(root=[*AGAIN[:4], "My best guess is two."])
     async with Stage(actor, tmp_path, limits={"max_iterations": 4}) as stage:

@@ -98,6 +98,17 @@ async def test_the_draft_that_was_there_stays(tmp_path: Path) -> None:
     assert outcome.answer == "about two"
 
 
+async def test_what_a_stopped_cell_had_written_down_stays(tmp_path: Path) -> None:
+    writes_and_waits = fence('answer["content"] = "two, it seems"\nllm_query("x")')
+    async with Stage(Actor(root=[writes_and_waits], sub=FOR_EVER), tmp_path) as stage:
+        running = stage.start(context=CONTEXT, strategy="loop")
+        await running.streams(1, after=1)
+        running.cancel.cancel()
+        outcome = await running.end()
+    assert outcome.answer == "two, it seems"
+    assert outcome.partial
+
+
 async def test_stop_ends_a_running_cell_and_the_conversation_goes_on_with_its_variables(
     tmp_path: Path,
 ) -> None:

@@ -334,6 +334,27 @@ async def test_cancelling_stops_the_cell_and_the_session_stays_usable() -> None:
         assert result.restarted
 
 
+async def test_a_cancelled_cell_leaves_its_draft_until_the_next_message() -> None:
+    calling = asyncio.Event()
+
+    async def wait(_prompt: str) -> str:
+        calling.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never reached")
+
+    async with ReplSession(functions={"llm_query": wait}) as repl:
+        task = asyncio.create_task(repl.run("answer['content'] = 'so far'\nllm_query('x')"))
+        await calling.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert repl.draft == "so far"
+        await repl.prepare(query="the next one")
+        assert repl.draft is None
+        await repl.run("n = 1")
+        assert repl.draft is None
+
+
 async def test_cancelling_reaches_a_host_function() -> None:
     cancelled = asyncio.Event()
     entered = asyncio.Event()
