@@ -46,6 +46,15 @@ async def test_a_server_that_dies_in_the_middle_of(step: str, tmp_path: Path) ->
     assert not again.partial
 
 
+@pytest.mark.parametrize("reply", ["", "  \n", "<think>It is hard to say.</think>"])
+async def test_a_direct_reply_without_a_word_is_said_to_be_empty(reply: str, tmp_path: Path) -> None:
+    async with Stage(Actor(direct=reply), tmp_path) as stage:
+        outcome = await stage.ask("Hello?", mode="direct", strategy=None)
+    assert outcome.answer == ""
+    assert outcome.partial
+    assert "empty" in outcome.reason
+
+
 async def test_a_sub_call_that_dies_is_an_exception_in_the_cell(tmp_path: Path) -> None:
     actor = Actor(root=[fence('text = llm_query("x")'), finish('"went on"')], sub=DIES)
     async with Stage(actor, tmp_path) as stage:
