@@ -65,6 +65,10 @@ def install(app: FastAPI) -> None:
 def first_problem(errors: Sequence[Any]) -> Problem:
     """The first of pydantic's complaints as a sentence that names the field."""
     first = errors[0]
+    if first["type"] == "json_invalid":
+        return Problem(
+            detail=f"The request is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}."
+        )
     field = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
     return Problem(detail=f"'{field}': {first['msg']}." if field else f"{first['msg']}.", field=field or None)
 

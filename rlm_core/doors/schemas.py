@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from rlm_core.settings import Mode, StrategyName
 
@@ -30,11 +31,17 @@ class Wish(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "The message is empty")
+    return text
+
+
 class ChatRequest(Wish):
     """``documents`` are ids of uploaded documents (left out: those of the conversation's last question);
     ``context`` is material that is not kept; ``model`` overrules the three roles for this message."""
 
-    message: str = Field(min_length=1, max_length=LARGEST_MESSAGE)
+    message: Annotated[str, Field(max_length=LARGEST_MESSAGE), AfterValidator(_not_blank)]
     conversation_id: Id | None = None
     documents: list[Id] | None = Field(default=None, max_length=1000)
     context: str | None = Field(default=None, max_length=LARGEST_CONTEXT)

@@ -105,7 +105,17 @@ def test_a_field_that_is_wrong_is_named(client: httpx.Client) -> None:
 
 
 def test_an_empty_message_is_refused(client: httpx.Client) -> None:
-    assert client.post("/chat", json={"message": "   "}).status_code == 422
+    for message in ("", "   "):
+        response = client.post("/chat", json={"message": message})
+        assert response.status_code == 422
+        assert response.json() == {"detail": "'message': The message is empty.", "field": "message"}
+
+
+def test_what_is_not_json_is_said_to_be_that(client: httpx.Client) -> None:
+    response = client.post("/chat", content=b"{bad", headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith("The request is not JSON")
+    assert response.json()["field"] is None
 
 
 def test_a_question_cannot_name_a_file_of_this_computer(client: httpx.Client, app: RunningApp) -> None:
