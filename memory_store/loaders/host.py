@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from memory_store.errors import DocumentError
+from memory_store.errors import DocumentError, StorageError
 from memory_store.loaders.confine import Confinement
-from memory_store.loaders.limits import DEFAULT, LoadLimits
+from memory_store.loaders.limits import DEFAULT, NO_ROOM, LoadLimits
 from memory_store.loaders.result import Loaded
 from memory_store.records import Section
 
@@ -31,18 +31,29 @@ def load_file(
 ) -> Loaded:
     """Read one file in its own process. `progress` gets a sentence and a share of 1 while pages are read.
 
-    Raises DocumentError with one sentence about what is wrong with the file.
+    Raises DocumentError with one sentence about what is wrong with the file, StorageError when there is no room for what is
+    read meanwhile.
     """
     check_size(name, data, limits)
-    with tempfile.TemporaryDirectory(prefix="localrlm-load-", ignore_cleanup_errors=True) as folder:
-        scratch = Path(folder)
-        source = scratch / "source"
-        if isinstance(data, Path):
-            source = data.resolve()
-        else:
-            source.write_bytes(data)
-        _run(name, source, scratch, limits, progress)
-        return _read(name, scratch / "result.json", limits)
+    try:
+        with tempfile.TemporaryDirectory(prefix="localrlm-load-", ignore_cleanup_errors=True) as folder:
+            scratch = Path(folder)
+            source = scratch / "source"
+            if isinstance(data, Path):
+                source = data.resolve()
+            else:
+                source.write_bytes(data)
+            _run(name, source, scratch, limits, progress)
+            return _read(name, scratch / "result.json", limits)
+    except OSError as error:
+        raise _no_room(name, error.strerror or str(error)) from error
+
+
+def _no_room(name: str, why: str) -> StorageError:
+    return StorageError(
+        f"{name} was not read: nothing can be written into {tempfile.gettempdir()}, where temporary files lie ({why}). Make"
+        " room there, then add it again."
+    )
 
 
 def check_size(name: str, data: bytes | Path, limits: LoadLimits = DEFAULT) -> int:
@@ -114,6 +125,8 @@ def _run(
                 f"{name} could not be read within {limits.seconds:g} seconds, so reading it was stopped. "
                 "The file may be damaged; saving it again in its own program often helps."
             )
+    if status == NO_ROOM:
+        raise _no_room(name, "the disk is full")
     if status != 0:
         raise DocumentError(
             f"{name} could not be read: the program part for this file type gave up (status {status}), most likely "

@@ -18,3 +18,5 @@ class LoadLimits:
 
 
 DEFAULT = LoadLimits()
+NO_ROOM = 28
+"""The exit status of a worker that finds the disk too full for its result."""

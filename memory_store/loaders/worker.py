@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
 
 from memory_store.loaders.confine import limit_from_inside
 from memory_store.loaders.kinds import load
-from memory_store.loaders.limits import LoadLimits
+from memory_store.loaders.limits import NO_ROOM, LoadLimits
 from memory_store.loaders.result import Unreadable
 
 
@@ -39,7 +40,12 @@ def main() -> int:
         reply = "error " + json.dumps(
             f"It seems to be damaged or of another type ({type(error).__name__}: {str(error)[:200]})."
         )
-    Path(job["result"]).write_text(reply, "ascii")
+    try:
+        Path(job["result"]).write_text(reply, "ascii")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return NO_ROOM
     return 0
 
 

@@ -98,3 +98,13 @@ def test_a_page_that_is_damaged_while_the_store_is_open_is_named(open_store: Ope
     again = open_store()
     with pytest.raises(StorageError, match="is damaged"):
         again.messages("talk")
+
+
+def test_a_file_is_not_blamed_when_there_is_no_place_for_temporary_files(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StorageError, match="temporary files"):
+        store.add_document("walrus.txt", b"the walrus sleeps")
+    monkeypatch.undo()
+    assert store.add_document("walrus.txt", b"the walrus sleeps").text == "the walrus sleeps"
