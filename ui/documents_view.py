@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from memory_store.records import Document, Passage
-from ui.html import block, chip, do, esc, marked
+from ui.html import block, chip, do, esc, fold, marked, notice
 from ui.words import ago, count, size
 
 STATUS = {
@@ -18,6 +18,8 @@ KINDS = "PDF, Word, PowerPoint, Excel, EPUB, e-mail, web pages, tables (CSV), Ma
 """What can be uploaded, as the Upload tab says it."""
 SHORT_OUTLINE = 40
 """Sections up to which an outline is open: 600 pages would push the text out of sight."""
+SECTIONS = 200
+"""Sections that an outline lists."""
 PREVIEW = 60_000
 """Characters of extracted text shown at once."""
 
@@ -63,39 +65,72 @@ def shelf(
     )
 
 
-def inside(document: Document, text: str, in_use: bool) -> str:
-    """One document opened: its outline, and the text that was extracted from it."""
+def inside(document: Document, text: str, in_use: bool, start: int = 0, end: int = 0) -> str:
+    """One document opened at character ``start``: its outline, and the text around that place. What stands there up to
+    ``end`` is marked. The page finds the place by its class ``here``."""
+    place = f"n-{start} to-{end}"
+    moved = max(start, end) > len(text)
+    if moved:
+        start = end = 0
+    first, last = _around(start, len(text))
     use = do(
         "docs",
         "unuse" if in_use else "use",
         document.id,
         "Do not use in this chat" if in_use else "Use in this chat",
+        extra=place,
     )
-    facts = f"{document.kind} · {size(document.size)} · {count(len(text), 'character')} · about {count(document.tokens_estimate, 'token')}"
-    outline = "".join(
-        f'<li style="--level:{section.level}">{do("page", "jump", str(section.start), esc(section.label))}</li>'
-        for section in document.sections[:200]
-    )
-    more = count(len(document.sections) - 200, "more section") if len(document.sections) > 200 else ""
+    shown = f" ({first + 1:,} to {last:,} shown here; search reaches all)" if last - first < len(text) else ""
+    facts = f"{document.kind} · {size(document.size)} · {count(len(text), 'character')}{shown} · about {count(document.tokens_estimate, 'token')}"
     parts = [
         f'<header><h2>{esc(document.name)}</h2><span class="tools">{use}'
         f"{do('docs', 'delete', document.id, 'Delete', style='danger')}{do('docs', 'close', document.id, 'Close')}</span></header>",
         f'<p class="quiet">{esc(facts)}</p>',
+        _outline(document),
     ]
-    if outline:
-        opened = " open" if len(document.sections) <= SHORT_OUTLINE else ""
+    if moved:
         parts.append(
-            f'<details class="fold outline"{opened}><summary>Outline <span class="quiet">{count(len(document.sections), "section")}</span></summary>'
-            f'<ul>{outline}</ul><span class="quiet">{more}</span></details>'
+            notice("The passage is not at its place in this document; this is the beginning.", "warn")
         )
+    before, after = esc(text[first:start]), esc(text[max(start, end) : last])
+    here = f"<mark>{esc(text[start : min(end, last)])}</mark>" if start < end else ""
+    if first:
+        before = f"{do('docs', 'inspect', document.id, 'Read what comes before', style='boxed', extra=f'n-{first}')}\n…{before}"
+    if last < len(text):
+        after += f"…\n{do('docs', 'inspect', document.id, 'Read on', style='boxed', extra=f'n-{last}')}"
     parts.append(
-        f'<div class="paper" tabindex="0" aria-label="Extracted text">{_anchored(document, text)}</div>'
+        f'<div class="paper" tabindex="0" aria-label="Extracted text">{before}<span class="here">{here}</span>{after}</div>'
     )
-    if len(text) > PREVIEW:
-        parts.append(
-            f'<p class="quiet">The first {PREVIEW:,} of {count(len(text), "character")}; search reaches all of it.</p>'
-        )
-    return block(f'<section class="inside">{"".join(parts)}</section>')
+    return block(f'<section class="inside {place} id-{document.id}">{"".join(parts)}</section>')
+
+
+def _around(place: int, length: int) -> tuple[int, int]:
+    """The characters that are shown when a text is opened at ``place``."""
+    first = max(0, min(place - PREVIEW // 2, length - PREVIEW))
+    return first, min(length, first + PREVIEW)
+
+
+def _outline(document: Document) -> str:
+    """The sections; a click opens the document there."""
+    sections = document.sections
+    if not sections:
+        return ""
+    rows = "".join(
+        f'<li style="--level:{section.level}">{do("docs", "inspect", document.id, esc(section.label), extra=f"n-{section.start}")}</li>'
+        for section in sections[:SECTIONS]
+    )
+    more = (
+        f'<span class="quiet">{count(len(sections) - SECTIONS, "more section")}</span>'
+        if len(sections) > SECTIONS
+        else ""
+    )
+    return fold(
+        f'Outline <span class="quiet">{count(len(sections), "section")}</span>',
+        f"<ul>{rows}</ul>{more}",
+        style="outline",
+        key=f"outline-{document.id}",
+        opened=len(sections) <= SHORT_OUTLINE,
+    )
 
 
 def found(passages: Sequence[Passage], query: str) -> str:
@@ -103,7 +138,7 @@ def found(passages: Sequence[Passage], query: str) -> str:
     if not passages:
         return block(f'<p class="quiet empty">Nothing in your documents matches “{esc(query)}”.</p>')
     rows = "".join(
-        f"<li>{do('docs', 'inspect', passage.document_id, esc(passage.document_name), style='linklike')}"
+        f"<li>{do('docs', 'inspect', passage.document_id, esc(passage.document_name), style='linklike', extra=f'n-{passage.start} to-{passage.end}')}"
         f' <span class="quiet">{esc(passage.place)}</span><p>{marked(highlight(passage.text, query))}</p></li>'
         for passage in passages
     )
@@ -177,17 +212,3 @@ def _upload(item: Upload) -> str:
     percent = round(item.fraction * 100)
     bar = f'<progress max="100" value="{percent}" aria-label="{esc(item.name)}">{percent} %</progress>'
     return f"<li>{name} {bar} <span>{esc(item.stage)}</span></li>"
-
-
-def _anchored(document: Document, text: str) -> str:
-    """The text with an anchor where each section begins."""
-    parts: list[str] = []
-    end = min(len(text), PREVIEW)
-    position = 0
-    for section in document.sections[:200]:
-        if position <= section.start < end:
-            parts.append(esc(text[position : section.start]))
-            parts.append(f'<span class="anchor" id="at-{section.start}"></span>')
-            position = section.start
-    parts.append(esc(text[position:end]))
-    return "".join(parts)

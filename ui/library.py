@@ -83,16 +83,18 @@ class Library:
             tab = self.places.attach(tab, document.id)
         elif action == "noteverywhere":
             self.books.marks.use_everywhere(document.id, tab.user, False)
-        elif action == "inspect":
-            return tab, self.look_inside(tab, document.id)
-        return tab, None
-
-    def look_inside(self, tab: Tab, document_id: str) -> str:
-        document = self.books.get(document_id, tab.user)
-        return inside(document, document.text, document.id in tab.documents)
+        if action != "inspect" and "number" not in message:
+            return tab, None
+        start, end = _offset(message.get("number")), _offset(message.get("to"))
+        text = await asyncio.to_thread(lambda: document.text)
+        return tab, inside(document, text, document.id in tab.documents, start, end)
 
     def search(self, tab: Tab, query: str) -> str:
         """Passages in all documents of the user; empty when nothing is searched for."""
         if not query.strip():
             return ""
         return found(self.books.engine.store.search_documents(query, SHOWN, user=tab.user), query)
+
+
+def _offset(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0

@@ -1,5 +1,5 @@
 /* What the page does by itself: buttons that send an action, keys, the theme, and what must survive a redraw.
-   A button's classes say what it does: do-<bus>-<action>, id-<id>, n-<number>. Each bus is a hidden box and a hidden
+   A button's classes say what it does: do-<bus>-<action>, id-<id>, n-<number>, to-<number>. Each bus is a hidden box and a hidden
    button of the page (app.py). The content security policy forbids eval, so nothing here is made from strings. */
 (() => {
   "use strict";
@@ -45,6 +45,7 @@
       if (name.startsWith("do-")) [, message.bus, message.action] = name.match(/^do-([a-z]+)-([a-z]+)$/) || [];
       else if (name.startsWith("id-")) message.id = name.slice(3);
       else if (/^n-\d+$/.test(name)) message.number = Number(name.slice(2));
+      else if (/^to-\d+$/.test(name)) message.to = Number(name.slice(3));
     }
     return message.bus ? message : null;
   }
@@ -87,18 +88,18 @@
       field.select();
     },
     close() { closePassage(); },
-    start() { onSettings("#start-ollama", (button) => button.click()); },
+    start() {
+      goTo("Settings");
+      whenShown("#start-ollama", (button) => button.click());
+    },
     pull({ id }) {
-      onSettings("#pull button", (button) => {
+      goTo("Settings");
+      whenShown("#pull button", (button) => {
         const name = find("#pull input, #pull textarea");
         name.value = id;
         name.dispatchEvent(new Event("input", { bubbles: true }));
         button.click();
       });
-    },
-    jump({ id }) {
-      const target = document.getElementById(`at-${id}`);
-      if (target) target.scrollIntoView({ block: "start", behavior: "smooth" });
     },
   };
 
@@ -107,15 +108,24 @@
     if (tab && tab.getAttribute("aria-selected") !== "true") tab.click();
   }
 
-  // The Settings tab is made when it is first opened
-  function onSettings(selector, act) {
-    goTo("Settings");
+  // A tab is made when it is first opened, and the app may take a moment to answer
+  function whenShown(selector, act) {
     const until = performance.now() + 10000;
     const timer = setInterval(() => {
       const element = find(selector);
-      if (element || performance.now() > until) clearInterval(timer);
-      if (element) act(element);
+      const shown = element && element.getClientRects().length > 0;
+      if (shown || performance.now() > until) clearInterval(timer);
+      if (shown) act(element);
     }, 50);
+  }
+
+  // A document is opened at a place (ui/documents_view.py): the page goes there, and the arrow keys scroll on from there
+  function land({ id, number = 0, to = 0 }) {
+    whenShown(`#inside .id-${CSS.escape(id)}.n-${number}.to-${to} .here`, (place) => {
+      place.closest(".paper").focus({ preventScroll: true });
+      if (number || to) place.scrollIntoView({ block: "center" });
+      else place.closest(".inside").scrollIntoView();
+    });
   }
 
   async function copyText(text) {
@@ -155,10 +165,13 @@
     if (message.bus === "page") here[message.action]?.(message, button);
     else {
       if (message.action === "earlier" || message.action === "later") holdOnTo(message.action);
-      send(message.bus, { action: message.action, id: message.id, number: message.number });
+      send(message.bus, { action: message.action, id: message.id, number: message.number, to: message.to });
     }
     if (message.bus === "chat" && (message.action === "open") && narrow()) toggleSidebar(false);
-    if (message.bus === "docs" && message.action === "inspect") closePassage();
+    if (message.bus === "docs" && message.action === "inspect") {
+      closePassage();
+      land(message);
+    }
   }, true);
 
   // Keys
@@ -254,6 +267,7 @@
   let greeted = null;
   let filesInBox = 0;
   let read = null;
+  let sheet = {}; // the document that is open on the Upload tab, and how far it was scrolled
   const opened = new Map();
 
   document.addEventListener("click", (event) => {
@@ -261,6 +275,10 @@
     const key = summary && keyOf(summary.parentElement);
     if (key) opened.set(key, !summary.parentElement.open);
   });
+
+  document.addEventListener("scroll", ({ target }) => {
+    if (target === sheet.paper) sheet.top = target.scrollTop;
+  }, true);
 
   function keyOf(fold) {
     return [...fold.classList].find((name) => name.startsWith("key-"));
@@ -290,6 +308,12 @@
     const passage = find("#passage .passage");
     if (passage && passage !== read) passage.querySelector("mark")?.scrollIntoView({ block: "center" });
     read = passage;
+    const paper = find("#inside .paper");
+    if (paper && paper !== sheet.paper) {
+      const key = paper.parentElement.className;
+      if (key === sheet.key) paper.scrollTop = sheet.top;
+      sheet = { paper, key, top: paper.scrollTop };
+    }
     const files = document.querySelectorAll("#message-box .thumbnail-item").length;
     if (files > filesInBox) find("#bus-files-go")?.click(); // stored at once: the token meter is right before the question is sent
     filesInBox = files;

@@ -35,6 +35,8 @@ def test_the_source_opens_the_passage_highlighted_in_its_surroundings(visitor: V
     expect(panel).to_contain_text("Entry 1776")
     visitor.page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
+    visitor.last_foot.locator(".source").first.click()
+    expect(panel).to_be_visible()  # the same one once more
 
 
 def test_a_simple_message_is_answered_directly_and_says_so(visitor: Visitor) -> None:

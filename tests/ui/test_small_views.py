@@ -76,17 +76,56 @@ def test_a_document_shows_its_outline_and_escaped_text() -> None:
     text = "# One\n\n<script>x</script>\n\n## Two\n"
     sections = (Section("heading", "One", 0, 20, 1), Section("heading", "Two", 27, len(text), 2))
     html = inside(document("a.md", text, sections), text, False)
-    assert "id-27" in html
-    assert 'id="at-27"' in html
+    assert "do-docs-inspect id-d1 n-27" in html
     assert "<script>" not in html
     assert "a.md" in shelf([document("a.md", text)], ["d1"])
+
+
+def test_of_a_long_document_only_the_piece_around_the_passage_is_shown_with_ways_to_read_on() -> None:
+    text = "a" * 5_000_000 + "THE FACT" + "b" * 5_000_000
+    known = document("a.txt", text)
+    html = inside(known, text, False, 5_000_000, 5_000_008)
+    assert 'a<span class="here"><mark>THE FACT</mark></span>b' in html
+    assert len(html) < 70_000
+    assert 'n-4970000">Read what comes before<' in html
+    assert 'n-5030000">Read on<' in html
+    beginning, end = inside(known, text, False), inside(known, text, False, len(text))
+    assert "Read on" in beginning
+    assert "comes before" not in beginning
+    assert "Read on" not in end
+    assert "comes before" in end
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(10, 30), (30, 40), (21, 0), (10, 10**30)], ids=["half", "beyond", "place", "huge"]
+)
+def test_a_place_that_the_document_does_not_have_opens_its_beginning_and_says_so(
+    start: int, end: int
+) -> None:
+    html = inside(document("a.txt", "x" * 20), "x" * 20, False, start, end)
+    assert "not at its place" in html
+    assert "<mark>" not in html
+    assert f'n-{start} to-{end} id-d1"' in html  # what the page waits for
+
+
+def test_a_passage_is_offered_in_its_document_as_far_as_there_is_one() -> None:
+    text = "0123456789"
+    there, moved, nowhere = (
+        Citation(1, "x", a, b, "x", d) for a, b, d in ((2, 4, "d1"), (2, 40, "d1"), (2, 4, None))
+    )
+    assert "do-docs-inspect id-d1 n-2 to-4" in passage_panel(there, text)
+    assert 'do-docs-inspect id-d1"' in passage_panel(moved, text)
+    assert "the document has changed" in passage_panel(moved, text)
+    assert "do-docs-inspect" not in passage_panel(nowhere, text)
+    assert "do-docs-inspect" not in passage_panel(there, None)
 
 
 def test_the_outline_of_a_long_document_is_closed_so_that_its_text_is_in_sight() -> None:
     text = "".join(f"page {number}\n" for number in range(100, 160))
     pages = tuple(Section("page", line, 9 * n, 9 * n + 9, 1) for n, line in enumerate(text.splitlines()))
-    assert '<details class="fold outline" open>' in inside(document("a.pdf", text, pages[:40]), text, False)
-    assert '<details class="fold outline">' in inside(document("a.pdf", text, pages), text, False)
+    opened = '<details class="fold outline key-outline-d1" open>'
+    assert opened in inside(document("a.pdf", text, pages[:40]), text, False)
+    assert opened not in inside(document("a.pdf", text, pages), text, False)
 
 
 def test_found_words_are_highlighted_whatever_their_case() -> None:
