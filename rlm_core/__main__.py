@@ -36,7 +36,12 @@ def parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("question")
     ask.add_argument(
-        "--file", type=Path, action="append", default=[], metavar="F", help="material; may be repeated"
+        "--file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="F",
+        help="material; several may follow, and it may be repeated",
     )
     ask.add_argument("--mode", choices=["auto", "direct", "recursive"], default="auto")
     ask.add_argument("--strategy", choices=["auto", "loop", "plan", "retrieve"])
@@ -70,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from rlm_core import doctor
 
         return int(doctor.main(given[1:]))
-    options = parser().parse_args(given)
+    options = _parsed(given)
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -86,6 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LocalRLMError as error:
         print(error, file=sys.stderr)
         return WRONG_ARGUMENTS
+
+
+def _parsed(given: Sequence[str]) -> argparse.Namespace:
+    """The options. Files that follow the one of ``--file`` are files too; taken as one list by argparse, they would swallow
+    a question that stands behind them."""
+    options, rest = parser().parse_known_args(given)
+    if rest:
+        if not getattr(options, "file", None) or any(word.startswith("-") for word in rest):
+            parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        options.file += map(Path, rest)
+    return options
 
 
 def _ask(options: argparse.Namespace, settings: Settings) -> int:

@@ -66,6 +66,24 @@ def test_files_and_piped_text_are_material(ask: Ask, ollama: ScriptedOllama, tmp
     assert "nine metres" in str(ollama.requests[-1]["messages"])
 
 
+def test_several_files_may_follow_one_option(ask: Ask, ollama: ScriptedOllama, tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / f"{name}.txt").write_text(f"This is file {name}.", encoding="utf-8")
+    files = [str(tmp_path / f"{name}.txt") for name in ("one", "two", "three")]
+    told = "Which files?", "--mode", "direct"
+    for arguments in (
+        (*told, "--file", *files, "--quiet"),
+        (*told, "--file", files[0], "--file", *files[1:]),
+        ("--mode", "direct", "--file", files[0], "Which files?", *files[1:]),
+    ):
+        assert ask(*arguments).returncode == 0
+        said = str(ollama.requests[-1]["messages"])
+        assert [f"file {name}." in said for name in ("one", "two", "three")] == [True] * 3
+    stray = ask("Hi!", "there")
+    assert (stray.returncode, stray.stdout) == (2, "")
+    assert "unrecognized arguments: there" in stray.stderr
+
+
 def test_wrong_arguments_end_with_2_and_a_sentence(ask: Ask, tmp_path: Path) -> None:
     missing = ask("Hi!", "--file", str(tmp_path / "nothing.txt"))
     assert (missing.returncode, missing.stdout) == (2, "")
