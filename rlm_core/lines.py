@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,12 +17,19 @@ LINE_CHARS = 240
 """A longer line is a paragraph: its sentences are taken instead."""
 STEM_CHARS = 6
 
-_WORD = re.compile(r"\w+(?:[-.:']\w+)*")
+_WORD = re.compile(r"[^\W_]+(?:[-.'][^\W_]+|(?<=\d):\d+)*")
 _SENTENCE = re.compile(r".+?(?:[.!?](?=\s)|$)\s*", re.DOTALL)
-_ASKING = frozenset(
-    """a an and are as at by did do does ever for from had has have he how in is it its long many much of often on or she that
-    the their there they this to was were what when where which who whom whose why will with""".split()  # noqa: SIM905
+_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|en|e|n|s)$")
+_ASKING = """a about an and are as at by did do does ever for from had has have he high how in is it its long many me much my of often on
+or say says she tell that the their there they this to was were what when where which who whom whose why will with"""
+_ASKING_IN_GERMAN = """als am an auf aus bei das dem den der des die du ein eine einem einen einer er es für gibt hat haben heißt heute hoch
+ich ihr im in ist man mein mit muss nach oder sich sie sind steht über um und viel viele vom von vor wann war was welche welchem
+welchen welcher welches wem wen wer werden wessen wie wir wird wo wofür wohin wurde wurden zu zum zur"""
+_IN_GERMAN = re.compile(
+    r"\b(?:das|der|gibt|heißt|ist|sind|wann|welche[mnrs]?|wem|wen|wer|wessen|wie|wo|wofür|wohin|wurden?)\b",
+    re.I,
 )
+"""Words that no English question has: "die", "hat" and "war" mean something in those."""
 _ASKS_NUMBER = re.compile(
     r"\b(?:how (?:many|much|often|long|old|far)|number|when|date|wie ?viele?|wann)\b", re.I
 )
@@ -38,21 +46,22 @@ class Line:
 
 
 def best_line(question: str, pieces: Sequence[Piece], context: Context) -> Line | None:
-    """The line of the passages that fits the question best, the first of equal ones; None when none has a word of it."""
+    """The line of the passages that fits the question best, of equal ones the first that has a figure (the head of a table
+    has none); None when none has a word of it."""
     lines = [line for piece in pieces for line in _lines(piece, context)]
-    wanted = _stems(question) - _ASKING
+    wanted = _asked_for(question)
     held = [wanted & _stems(f"{line.text} {line.heading}") for line in lines]
     if not any(held):
         return None
     weights = {stem: _rarity(sum(stem in stems for stems in held), len(lines)) for stem in wanted}
     fits = [sum(weights[stem] for stem in stems) / sum(weights.values()) for stems in held]
-    best = max(range(len(lines)), key=lambda number: (fits[number], -number))
+    best = max(range(len(lines)), key=lambda number: (fits[number], _has_digit(lines[number].text), -number))
     return Line(lines[best], fits[best])
 
 
 def best_sentence(question: str, text: str) -> str:
     """The sentence of a text that has most words of the question."""
-    wanted = _stems(question) - _ASKING
+    wanted = _asked_for(question)
     sentences = [match[0].strip() for match in _SENTENCE.finditer(text)]
     return max(sentences, key=lambda sentence: len(wanted & _stems(sentence)))
 
@@ -70,7 +79,7 @@ def keeps_to(reply: str, line: str, question: str) -> bool:
         return False
     if _ASKS_NAME.search(question) and not any(word[0].isupper() for word in new):
         return False
-    return bool(_stems(" ".join(new)) - _ASKING) and all(_begins(reply, word) for word in invented)
+    return bool(_asked_for(" ".join(new))) and all(_begins(reply, word) for word in invented)
 
 
 def _lines(piece: Piece, context: Context) -> list[Piece]:
@@ -86,10 +95,20 @@ def _lines(piece: Piece, context: Context) -> list[Piece]:
     return found
 
 
+def _asked_for(question: str) -> set[str]:
+    """The words of a question that can stand in its answer."""
+    asking = f"{_ASKING} {_ASKING_IN_GERMAN}" if _IN_GERMAN.search(question) else _ASKING
+    return _stems(question) - _stems(asking)
+
+
 def _stems(text: str) -> set[str]:
     """The words of a text, cut so that most inflections meet; what has a digit in it stays whole."""
-    words = (word.casefold() for word in _WORD.findall(text))
-    return {word if _has_digit(word) else word[:STEM_CHARS] for word in words}
+    plain = "".join(
+        letter
+        for letter in unicodedata.normalize("NFKD", text.casefold())
+        if not unicodedata.combining(letter)
+    )
+    return {word if _has_digit(word) else _ENDING.sub("", word)[:STEM_CHARS] for word in _WORD.findall(plain)}
 
 
 def _rarity(count: int, of: int) -> float:

@@ -23,8 +23,8 @@ from rlm_core.parsing import parse_reply, without_thinking
 from rlm_core.paths import replace_text
 from rlm_core.prompts import PLAN_SCHEMA
 from rlm_core.repl import ReplLimits, ReplSession
+from rlm_core.router import TINY
 from rlm_core.run import Run
-from rlm_core.small_models import TINY
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Capabilities:
     def sentence(self) -> str:
         """In words, for Settings."""
         if not self.code_tried:
-            return f"{self.model} is too small to write code: long material is searched and read in passages."
+            return f"{self.model} is too small to write code: material is searched and read in passages."
         did = f"{self.model} solved {self.code_right} of {self.code_tried} small tasks with code"
         if self.writes_code:
             return f"{did}: long material is worked on in the REPL."

@@ -33,8 +33,9 @@ from rlm_core.prompts import (
 from rlm_core.question import Question
 from rlm_core.reading import Group, MapReader, Task
 from rlm_core.results import Answer
+from rlm_core.router import SMALL, TINY
 from rlm_core.run import Run
-from rlm_core.small_models import PASSAGES_CHARS, SMALL, TINY, SmallReader, parameters
+from rlm_core.small_models import PASSAGES_CHARS, SmallReader, parameters
 from rlm_core.synthesizer import Notes, Synthesizer, says_nothing
 from rlm_core.tally import Item, counted, parse_items
 
@@ -47,7 +48,8 @@ LIST_TOKENS = 1_024
 """The same for a list of items, of which a dense passage (a log, a table) has many."""
 SMALLEST_PART_CHARS = 400
 READ_IN_VAIN_CHARS = 20_000
-"""So much a model below a billion parameters reads at most when no passage fits the question: about ten calls."""
+"""So much a model below a billion parameters reads at most when no passage fits the question: about ten calls. A tiny one
+would only make something up about it."""
 
 
 class PassageReader:
@@ -75,7 +77,8 @@ class PassageReader:
             answer = await self._small.answer(
                 run, question, tiny=size < TINY, everything=everything, parent=parent
             )
-            if answer is None and not everything and len(question.context) > READ_IN_VAIN_CHARS:
+            in_vain = size < TINY or (not everything and len(question.context) > READ_IN_VAIN_CHARS)
+            if answer is None and in_vain and not asks_for_summary(question.text):
                 run.warn(
                     "nothing_fits",
                     "No passage of the material fits the question, so the answer does not come from the material.",

@@ -18,6 +18,8 @@ LIST_KEPT_SECONDS = 5.0
 LOAD_BYTES_PER_SECOND = 1e9
 """From disk or page cache into the model server, a cautious figure for a home computer."""
 ASSUMED_MODEL_BYTES = 6e9
+SMALL, TINY = 1e9, 3e8
+"""Parameters below which a model counts as such."""
 
 WORTH_SECONDS: dict[tuple[Role, Role], float] = {
     ("tools", "fast"): 20.0,

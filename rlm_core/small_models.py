@@ -23,8 +23,6 @@ from rlm_core.results import Answer
 from rlm_core.run import Run
 from rlm_core.synthesizer import Synthesizer
 
-SMALL, TINY = 1e9, 3e8
-"""Parameters below which a model counts as such."""
 PASSAGES_CHARS = 2_000
 """Two passages. A small model loses a fact among more than about 300 words (measured on the 135M demonstration model)."""
 REPLY_TOKENS = 256
@@ -53,7 +51,7 @@ class SmallReader:
     async def answer(
         self, run: Run, question: Question, *, tiny: bool, everything: bool, parent: str | None
     ) -> Answer | None:
-        """None when no passage has a word of the question. ``everything``: the question is about all of the material."""
+        """None when no passage, or for a tiny model no line, has a word of the question. ``everything``: the question is about all of the material."""
         run.emit(PhaseEvent, parent=parent, text="searching")
         pieces = await self._search(question.context, question.text)
         kept = _first(pieces)
@@ -62,6 +60,8 @@ class SmallReader:
         line = None
         if tiny and not asks_for_summary(question.text):
             line = best_line(question.text, pieces, question.context)
+            if line is None:
+                return None
         coverage = best_passages(len(kept)) if line is None else "the line that fits the question best"
         if everything:
             run.warn(

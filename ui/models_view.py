@@ -8,8 +8,8 @@ from math import isinf
 
 from memory_store.records import StoreStatus
 from rlm_core.backends.base import BackendStatus, ModelInfo, PullProgress
+from rlm_core.router import SMALL
 from rlm_core.settings import Settings
-from rlm_core.small_models import SMALL
 from ui.html import block, chip, do, esc
 from ui.words import count, size
 

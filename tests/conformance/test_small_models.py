@@ -88,10 +88,35 @@ async def test_without_a_passage_that_has_a_word_of_the_question_everything_is_r
         return "A zebra [1]." if "zebra" in request.text else "NONE"
 
     actor = Actor(map=read, synthesis="A zebra.")
-    async with Stage(actor, tmp_path, models=TINY) as stage:
+    async with Stage(actor, tmp_path, models=SMALL) as stage:
         outcome = await stage.ask("Which animal?", strategy="retrieve", context="A zebra stood there.\n" * 3)
     assert outcome.answer.startswith("A zebra.")
     assert outcome.purposes == ["map", "synthesis"]
+
+
+@pytest.mark.parametrize("question", ["Which animal?", "How many animals?"])
+async def test_a_tiny_model_reads_nothing_that_has_no_word_of_the_question(
+    question: str, tmp_path: Path
+) -> None:
+    async with Stage(Actor(direct="A zebra."), tmp_path, models=TINY) as stage:
+        outcome = await stage.ask(question, strategy=None, context="A horse stood there.\n" * 3)
+    assert outcome.purposes == ["direct"]
+    assert (outcome.answer, outcome.warnings[-1]) == ("A zebra.", "nothing_fits")
+
+
+async def test_a_tiny_model_gets_one_line_of_a_short_text_too(tmp_path: Path) -> None:
+    text = "The rent is 845 euros.\nThe keeper of the pillar drill is Greta Sandoval.\n"
+    async with Stage(Actor(sub="It is Greta Sandoval."), tmp_path, models=TINY) as stage:
+        outcome = await stage.ask(QUESTION, mode="auto", strategy=None, context=text)
+    assert outcome.purposes == ["synthesis"]
+    assert "a single line of the material" in " ".join(outcome.route.reasons)
+    assert outcome.answer.startswith("It is Greta Sandoval. [1]")
+
+
+async def test_a_tiny_model_summarises_a_short_text_directly(tmp_path: Path) -> None:
+    async with Stage(Actor(), tmp_path, models=TINY) as stage:
+        outcome = await stage.ask("Summarise this.", mode="auto", strategy=None, context="It rained.\n")
+    assert outcome.route.decision == "direct"
 
 
 @pytest.mark.parametrize("models", [TINY, SMALL])

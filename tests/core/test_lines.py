@@ -49,6 +49,36 @@ def test_the_line_with_the_rare_words_of_the_question_is_found(question: str, li
     assert found[1] > 0.5
 
 
+LISTS = """Sheet
+Item | Room | Value
+Dishwasher | Kitchen | 649
+SUMMARY:Dentist
+VAT_RATE = 0.19
+The warehouse moves to Lübeck.
+- Zahnärztin Dr. Schönfelder
+Die Beträge sind offen, die Rechnungen R-0037 auch.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "line"),
+    [
+        ("What is the value of the dishwasher?", "Dishwasher | Kitchen | 649"),
+        ("When is the dentist?", "SUMMARY:Dentist"),
+        ("What is the VAT rate?", "VAT_RATE = 0.19"),
+        ("Where did the warehouse move to?", "The warehouse moves to Lübeck."),
+        ("Wie heißt die Zahnärztin?", "- Zahnärztin Dr. Schönfelder"),
+        ("Welcher Betrag ist offen?", "Die Beträge sind offen, die Rechnungen R-0037 auch."),
+    ],
+)
+def test_lines_of_tables_calendars_code_and_german_notes_are_found(question: str, line: str) -> None:
+    context = Context([Material("lists.txt", LISTS)])
+    found = best_line(question, [context.piece(0, len(LISTS))], context)
+    assert found is not None
+    assert found.piece.text.strip() == line
+    assert found.fit >= 0.4
+
+
 def test_a_line_that_shares_little_with_the_question_fits_badly() -> None:
     found = line_for("Which supplier sends the coffee filters and the sugar?")
     assert found is not None
