@@ -143,7 +143,7 @@ class Asking(Window):
         """Store a file from the message box, and attach it to the page it was put on."""
         document, new = await asyncio.to_thread(self.books.add, path, tab.user)
         self.incognito.took(tab, path, document.id, new=new)
-        self.places.attach(tab, document.id)
+        self.places.attach(tab, document.id, path.name)
 
     async def _start(self, tab: Tab, question: str) -> Job:
         parent: str | None = None

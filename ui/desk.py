@@ -129,7 +129,12 @@ class Desk(Asking):
                 last = self._last_documents(conversation_id)
         documents = tuple(dict.fromkeys((*self.books.everywhere(tab.user), *last)))
         tab = self.places.change(
-            tab, conversation_id=conversation_id, documents=documents, limit=NEWEST, incognito=incognito
+            tab,
+            conversation_id=conversation_id,
+            documents=documents,
+            limit=NEWEST,
+            incognito=incognito,
+            added_as={},
         )
         await asyncio.to_thread(self.incognito.erase)
         async for view in self._show(tab, problem=problem):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from memory_store.records import Document, Passage
@@ -154,17 +154,27 @@ def highlight(text: str, query: str) -> str:
     return pattern.sub("\u2068\\1\u2069", text)
 
 
-def attached(documents: Sequence[Document], *, incognito: bool = False) -> str:
-    """The documents of the next question, above the message box, each with a way to take it off."""
+def attached(
+    documents: Sequence[Document], added_as: Mapping[str, str] | None = None, *, incognito: bool = False
+) -> str:
+    """The documents of the next question, above the message box, each with a way to take it off. ``added_as``: names of
+    files by their documents' ids; one that differs from its document's name stands before it."""
     note = ""
     if incognito:
         note = '<span class="quiet">Incognito: this conversation is not stored, and neither is a document that you add to it. Both are gone when you leave it or close the tab.</span> '
     chips = "".join(
-        f'<span class="chip file">{esc(document.name)}'
+        f'<span class="chip file">{_name(document, (added_as or {}).get(document.id, ""))}'
         f"{do('chat', 'detach', document.id, '&times;', title=f'Do not use {document.name}')}</span>"
         for document in documents
     )
     return block(f'<div class="attached">{note}{chips}</div>') if note or chips else ""
+
+
+def _name(document: Document, added_as: str) -> str:
+    """Content is one document, whatever its files are called: models and sources know it by the first name."""
+    if added_as in ("", document.name):
+        return esc(document.name)
+    return f'{esc(added_as)} <span title="The same content was stored under this name before.">known as {esc(document.name)}</span>'
 
 
 def _line(document: Document, in_use: bool, everywhere: bool, passing: bool) -> str:
@@ -208,7 +218,9 @@ def _upload(item: Upload) -> str:
         return f'<li class="bad">{name} <span>{esc(item.error)}</span></li>'
     if item.document is not None:
         tokens = count(item.document.tokens_estimate, "token")
-        return f'<li class="good">{name} <span>stored and searchable · about {tokens}</span></li>'
+        other = item.document.name
+        known = "" if other == item.name else f"; known as {esc(other)}, which has the same content"
+        return f'<li class="good">{name} <span>stored and searchable{known} · about {tokens}</span></li>'
     percent = round(item.fraction * 100)
     bar = f'<progress max="100" value="{percent}" aria-label="{esc(item.name)}">{percent} %</progress>'
     return f"<li>{name} {bar} <span>{esc(item.stage)}</span></li>"

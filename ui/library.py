@@ -52,7 +52,7 @@ class Library:
                 items[index] = replace(items[index], error=str(error))
             else:
                 items[index] = replace(items[index], document=document)
-                self.places.attach(tab, document.id)
+                self.places.attach(tab, document.id, path.name)
             yield uploads(items)
 
     def _store(self, path: Path, tab: Tab, progress: list[tuple[str, float]]) -> Document:

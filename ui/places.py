@@ -94,10 +94,12 @@ class Places:
         """Change the page, whatever else has changed on it meanwhile; returns how it stands now."""
         return self.keep(replace(self.fresh(tab), **changes))
 
-    def attach(self, tab: Tab, document_id: str) -> Tab:
-        """The next question is about this document too."""
-        others = (item for item in self.fresh(tab).documents if item != document_id)
-        return self.change(tab, documents=(*others, document_id))
+    def attach(self, tab: Tab, document_id: str, added_as: str = "") -> Tab:
+        """The next question is about this document too; ``added_as`` is the name of the file it was just read from."""
+        page = self.fresh(tab)
+        others = (item for item in page.documents if item != document_id)
+        names = {**page.added_as, document_id: added_as}
+        return self.change(page, documents=(*others, document_id), added_as=names)
 
     def detach(self, tab: Tab, document_id: str) -> Tab:
         documents = tuple(item for item in self.fresh(tab).documents if item != document_id)

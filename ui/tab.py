@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from memory_store.errors import StoreError
 from rlm_core.errors import LocalRLMError
@@ -23,7 +24,8 @@ class LostTouch(LocalRLMError):
 @dataclass(frozen=True)
 class Tab:
     """One page of one browser tab: who looks, at which conversation, with which documents, in which mode. ``turn`` counts the
-    pages of the tab (see :mod:`ui.places`). ``incognito``: this conversation is kept nowhere but in this tab."""
+    pages of the tab (see :mod:`ui.places`). ``incognito``: this conversation is kept nowhere but in this tab. ``added_as``: the
+    names of the files that were added here, by the documents' ids; the library may know their content by another name."""
 
     session: str
     user: str
@@ -34,6 +36,7 @@ class Tab:
     mode: str = "auto"
     limit: int = NEWEST
     incognito: bool = False
+    added_as: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

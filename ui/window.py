@@ -92,7 +92,7 @@ class Window:
         """The parts that depend on the documents and the mode of the next question."""
         return View(
             tab,
-            attached=attached(self.documents(tab.documents, tab.user), incognito=tab.incognito),
+            attached=attached(self.documents(tab.documents, tab.user), tab.added_as, incognito=tab.incognito),
             meter=meter(self.load(tab), tab.mode, recursive_on=self.engine.settings.recursive),
         )
 

@@ -52,6 +52,31 @@ def test_a_document_used_in_all_chats_is_there_in_a_new_conversation_until_it_is
     expect(attached).not_to_contain_text("diary.md")
 
 
+def test_a_copy_under_another_name_is_shown_by_its_own_name_and_by_the_one_that_sources_give(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    text = "# Waders\n\nOn Monday the heron came back to the pond, said the ferryman.\n"
+    first, copy = tmp_path / "waders.md", tmp_path / "copy.md"
+    first.write_text(text, encoding="utf-8")
+    copy.write_text(text, encoding="utf-8")
+    chip = visitor.page.locator("#attached .chip")
+    visitor.attach(first)
+    expect(chip).to_have_text("waders.md×")
+    visitor.page.locator("#new-chat").click()
+    expect(chip).to_have_count(0)
+    visitor.attach(copy)
+    expect(chip).to_have_text("copy.md known as waders.md×")
+    visitor.ask("Please quote the diary.")
+    expect(visitor.last_foot.locator(".source").first).to_contain_text("waders.md")
+    expect(chip).to_have_text("copy.md known as waders.md×")
+    visitor.go("Upload")
+    visitor.page.set_input_files("#drop input[type=file]", [str(copy)])
+    line = visitor.page.locator("#uploads li")
+    expect(line).to_contain_text("known as waders.md, which has the same content", timeout=20_000)
+    visitor.page.locator("#conversations .entry.current").click()
+    expect(chip).to_have_text("waders.md×")
+
+
 def test_upload_meter_route_and_the_http_interface_name_the_same_number_of_tokens(
     app: App, visitor: Visitor, ledger: Path
 ) -> None:
