@@ -24,7 +24,6 @@ SAMPLE_CHARS = 200_000
 HISTORY_SHARE = 0.4
 """Of the window, for the working memory; older messages are left to recall."""
 REPLY_SHARE = 0.25
-EMPTY = "The model's reply was empty. Ask again, or choose another model."
 _CUT_SHORT = {
     "length": "The reply reached the end of the model's window.",
     "repetition": "The model began to repeat itself and was stopped.",
@@ -84,7 +83,7 @@ class DirectAnswer:
             on_text=on_text,
         )
         answer = cite(reply.text.strip(), passages, question.context)
-        reason = _CUT_SHORT.get(reply.finish_reason) or (None if answer.text else EMPTY)
+        reason = _CUT_SHORT.get(reply.finish_reason)
         if reason is not None:
             return Answer(answer.text, answer.citations, answer.quotations, partial=True, reason=reason)
         return answer

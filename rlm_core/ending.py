@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import asdict, replace
 from typing import Any
 
+from memory_store.errors import StoreError
 from rlm_core.budget import BudgetExhausted
 from rlm_core.citations import cite
 from rlm_core.errors import LocalRLMError
@@ -19,6 +20,7 @@ from rlm_core.run import Run
 
 log = logging.getLogger(__name__)
 
+EMPTY = "The model's answer is empty. Ask again, or choose another model."
 UNFORESEEN = "Something went wrong inside LocalRLM; the log has the details."
 
 
@@ -30,6 +32,8 @@ async def conclude(run: Run, question: Question, work: Coroutine[Any, Any, Answe
         with run.cancel.watching(task):
             async with asyncio.timeout(run.budget.limits.max_seconds):
                 answer = await work
+        if not answer.text.strip() and not answer.partial:
+            answer = replace(answer, partial=True, reason=EMPTY)
     except asyncio.CancelledError:
         answer = _partial(run, question, run.cancel.reason or "The app was closed.")
         if not run.cancel.cancelled:
@@ -40,7 +44,7 @@ async def conclude(run: Run, question: Question, work: Coroutine[Any, Any, Answe
         answer = _partial(run, question, str(error))
     except TimeoutError:
         answer = _partial(run, question, str(run.budget.time_is_up()))
-    except LocalRLMError as error:
+    except (LocalRLMError, StoreError) as error:
         run.emit(ErrorEvent, code=_code(error), text=str(error))
         answer = _partial(run, question, str(error))
     except Exception:

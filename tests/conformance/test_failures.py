@@ -30,6 +30,14 @@ ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
+EMPTY: dict[str, dict[str, Any]] = {
+    "direct": {"mode": "direct"},
+    "loop": {"strategy": "loop"},
+    "plan": {"strategy": "plan"},
+    "retrieve": {"strategy": "retrieve"},
+}
+
+
 @pytest.mark.parametrize("step", ENDS)
 async def test_a_server_that_dies_in_the_middle_of(step: str, tmp_path: Path) -> None:
     says, options, answer = ENDS[step]
@@ -47,10 +55,12 @@ async def test_a_server_that_dies_in_the_middle_of(step: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("reply", ["", "  \n", "<think>It is hard to say.</think>"])
-async def test_a_direct_reply_without_a_word_is_said_to_be_empty(reply: str, tmp_path: Path) -> None:
-    async with Stage(Actor(direct=reply), tmp_path) as stage:
-        outcome = await stage.ask("Hello?", mode="direct", strategy=None)
-    assert outcome.answer == ""
+@pytest.mark.parametrize("way", EMPTY)
+async def test_an_answer_without_a_word_is_said_to_be_empty(way: str, reply: str, tmp_path: Path) -> None:
+    actor = Actor(direct=reply, plan=[PLAN], map=reply, synthesis=reply, root=[fence("FINAL('')")])
+    async with Stage(actor, tmp_path) as stage:
+        outcome = await stage.ask(context=CONTEXT, **EMPTY[way])
+    assert not outcome.answer.strip()
     assert outcome.partial
     assert "empty" in outcome.reason
 
