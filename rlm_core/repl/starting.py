@@ -39,6 +39,10 @@ class Material:
     documents: tuple[ReplDocument, ...]
     tables: list[EncodedTable]
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.context, str):
+            raise TypeError(f"The context of a REPL must be text, not {type(self.context).__name__}.")
+
     def memory_needed(self, limits: ReplLimits) -> int:
         """Bytes that a worker with this context is granted."""
         return limits.memory_mb * 1024 * 1024 + BYTES_A_CHARACTER * len(self.context)

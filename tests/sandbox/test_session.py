@@ -317,6 +317,12 @@ async def test_a_result_that_is_too_long_or_cannot_be_passed_is_bounded() -> Non
         assert (await repl.run("len(odd()) > 5")).output == "True\n"
 
 
+@pytest.mark.parametrize("context", [None, b"bytes", ["a"], 5])
+def test_a_context_that_is_no_text_is_refused_at_once(context: Any) -> None:
+    with pytest.raises(TypeError, match="must be text"):
+        ReplSession(context)
+
+
 # ---- stopping ----
 
 
