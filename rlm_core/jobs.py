@@ -189,7 +189,7 @@ class Jobs:
             task.uncancel()
 
     async def _tell_place(self, job: Job, ahead: int) -> None:
-        text = f"queued: {ahead} answer{'s' if ahead > 1 else ''} before this one"
+        text = f"queued: {f'{ahead} answers have' if ahead > 1 else '1 answer has'} to finish first"
         now = time.time()
         await job.add(
             PhaseEvent(id=f"queued-{ahead}", parent_id=None, message_id=job.message_id, ts=now, text=text)

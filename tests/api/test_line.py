@@ -73,5 +73,5 @@ async def test_who_waits_is_told_how_many_are_before_and_can_leave(app: RunningA
             app.loop.call_soon_threadsafe(job.cancel)
             app.in_loop(job.wait())
     told = [event.text for event in waiting.events if event.type == "phase"]  # type: ignore[attr-defined]
-    assert "queued: 2 answers before this one" in told
+    assert "queued: 2 answers have to finish first" in told
     assert waiting.done

@@ -34,16 +34,20 @@ def test_who_waits_in_line_sees_their_place_moves_up_and_can_leave(
         for visitor in (first, second):
             visitor.say("Please hold the line.")
             expect(phase(visitor)).to_contain_text(ASKED)
-        for visitor, before in ((third, "1 answer"), (fourth, "2 answers"), (fifth, "3 answers")):
+        for visitor, before in (
+            (third, "1 answer has"),
+            (fourth, "2 answers have"),
+            (fifth, "3 answers have"),
+        ):
             visitor.say("Please hold the line.")
-            expect(phase(visitor)).to_contain_text(f"queued: {before} before this one")
+            expect(phase(visitor)).to_contain_text(f"queued: {before} to finish first")
         stop(fourth)
-        expect(phase(fifth)).to_contain_text("queued: 2 answers before this one")
+        expect(phase(fifth)).to_contain_text("queued: 2 answers have to finish first")
         stop(first)
         expect(phase(third)).to_contain_text(ASKED)
-        expect(phase(fifth)).to_contain_text("queued: 1 answer before this one")
+        expect(phase(fifth)).to_contain_text("queued: 1 answer has to finish first")
         fifth.reload()
-        expect(phase(fifth)).to_contain_text("queued: 1 answer before this one")
+        expect(phase(fifth)).to_contain_text("queued: 1 answer has to finish first")
         for visitor in (second, third, fifth):
             stop(visitor)
     finally:
