@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
                 parallel=parallel,
                 delay=DELAY,
                 limit=arguments.limit,
+                weighed=False,
             )
             trials[engine].append(trial)
         for engine, of_engine in trials.items():

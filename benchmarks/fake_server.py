@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import selectors
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -49,7 +50,8 @@ class FakeServer:
         self.reply = reply
         self.question = question
         self.exchanges: list[Exchange] = []
-        self._loop = asyncio.new_event_loop()
+        # the usual selector of Linux counts in milliseconds: replies would come up to one too late
+        self._loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> FakeServer:

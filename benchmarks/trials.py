@@ -77,9 +77,11 @@ def attempt(
     parallel: int = 0,
     delay: float = 0.0,
     limit: float,
+    weighed: bool = True,
 ) -> Trial:
     """Start an engine, let it answer ``runs`` times about a context of ``size`` characters, end it after ``limit`` seconds at
-    the latest. Each answer runs the ``cells``; a sub-call's reply takes ``delay`` seconds. RuntimeError if it does not start."""
+    the latest. Each answer runs the ``cells``; a sub-call's reply takes ``delay`` seconds. Memory is watched only if it is to be
+    ``weighed``: that takes processor time from the fake server. RuntimeError if it does not start."""
     with (
         FakeServer(script(engine, cells, delay), QUESTION) as server,
         tempfile.TemporaryFile("w+") as errors,
@@ -101,7 +103,8 @@ def attempt(
             ready = _told(child.stdout)
             if not ready:
                 raise RuntimeError(f"{engine} did not start: {_last_line(errors)}")
-            with MemoryWatch(child.pid) as memory:
+            memory = MemoryWatch(child.pid)
+            with memory if weighed else contextlib.nullcontext():
                 for number in range(runs):
                     time.sleep(PAUSE if number else 0)
                     _go_on(child.stdin)
