@@ -49,7 +49,7 @@ def best_line(question: str, pieces: Sequence[Piece], context: Context) -> Line 
     """The line of the passages that fits the question best, of equal ones the first that has a figure (the head of a table
     has none); None when none has a word of it."""
     lines = [line for piece in pieces for line in _lines(piece, context)]
-    wanted = _asked_for(question)
+    wanted = asked_for(question)
     held = [wanted & _stems(f"{line.text} {line.heading}") for line in lines]
     if not any(held):
         return None
@@ -61,9 +61,14 @@ def best_line(question: str, pieces: Sequence[Piece], context: Context) -> Line 
 
 def best_sentence(question: str, text: str) -> str:
     """The sentence of a text that has most words of the question."""
-    wanted = _asked_for(question)
+    wanted = asked_for(question)
     sentences = [match[0].strip() for match in _SENTENCE.finditer(text)]
     return max(sentences, key=lambda sentence: len(wanted & _stems(sentence)))
+
+
+def in_german(question: str) -> bool:
+    """Whether a question has one of the words that only a German one has."""
+    return _IN_GERMAN.search(question) is not None
 
 
 def keeps_to(reply: str, line: str, question: str) -> bool:
@@ -79,7 +84,7 @@ def keeps_to(reply: str, line: str, question: str) -> bool:
         return False
     if _ASKS_NAME.search(question) and not any(word[0].isupper() for word in new):
         return False
-    return bool(_asked_for(" ".join(new))) and all(_begins(reply, word) for word in invented)
+    return bool(asked_for(" ".join(new))) and all(_begins(reply, word) for word in invented)
 
 
 def _lines(piece: Piece, context: Context) -> list[Piece]:
@@ -95,9 +100,9 @@ def _lines(piece: Piece, context: Context) -> list[Piece]:
     return found
 
 
-def _asked_for(question: str) -> set[str]:
+def asked_for(question: str) -> set[str]:
     """The words of a question that can stand in its answer."""
-    asking = f"{_ASKING} {_ASKING_IN_GERMAN}" if _IN_GERMAN.search(question) else _ASKING
+    asking = f"{_ASKING} {_ASKING_IN_GERMAN}" if in_german(question) else _ASKING
     return _stems(question) - _stems(asking)
 
 

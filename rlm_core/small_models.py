@@ -1,11 +1,13 @@
 """Answers of models below a billion parameters, which can follow one instruction about a little text and no more.
 
-They read the best passages, never everything, and the user is told so. The smallest get a single line to read, and the
-line itself stands in the answer: what they say about it counts only as far as it keeps to the line.
+What code can count or add up by itself, it does. Else they read the best passages, never everything, and the user is told
+so. The smallest get a single line to read, and the line itself stands in the answer: what they say about it counts only as
+far as it keeps to the line.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -16,6 +18,7 @@ from rlm_core.complexity import asks_for_summary
 from rlm_core.context import Context, Piece
 from rlm_core.coverage import best_passages
 from rlm_core.events import PhaseEvent, TokenEvent
+from rlm_core.figures import Figure, count_of_lines, figure_of_table
 from rlm_core.lines import Line, best_line, best_sentence, keeps_to
 from rlm_core.prompts import READ_LINE
 from rlm_core.question import Question
@@ -51,15 +54,25 @@ class SmallReader:
     async def answer(
         self, run: Run, question: Question, *, tiny: bool, everything: bool, parent: str | None
     ) -> Answer | None:
-        """None when no passage, or for a tiny model no line, has a word of the question. ``everything``: the question is about all of the material."""
+        """What code works out of a table by itself, else what is read. None when no passage, or for a tiny model no line, has a word of the question. ``everything``: the question is about all of the material."""
+        summary = asks_for_summary(question.text)
+        if not summary:
+            run.emit(PhaseEvent, parent=parent, text="looking at the tables")
+            figure = await asyncio.to_thread(figure_of_table, question.text, question.context)
+            if figure is not None:
+                return self._from_figure(run, question, figure, "all of the table, by code", parent)
         run.emit(PhaseEvent, parent=parent, text="searching")
         pieces = await self._search(question.context, question.text)
         kept = _first(pieces)
         if not kept:
             return None
         line = None
-        if tiny and not asks_for_summary(question.text):
+        if tiny and not summary:
             line = best_line(question.text, pieces, question.context)
+            if line is None or line.fit < LIKELY_FIT:
+                figure = await asyncio.to_thread(count_of_lines, question.text, question.context)
+                if figure is not None:
+                    return self._from_figure(run, question, figure, "all lines, by code", parent)
             if line is None:
                 return None
         coverage = best_passages(len(kept)) if line is None else "the line that fits the question best"
@@ -76,6 +89,17 @@ class SmallReader:
                 run, question, kept, parent=parent, max_tokens=REPLY_TOKENS
             )
         return replace(answer, coverage=coverage)
+
+    def _from_figure(
+        self, run: Run, question: Question, figure: Figure, coverage: str, parent: str | None
+    ) -> Answer:
+        """The statement as it is: no model has a part in it."""
+        pieces = (question.context.piece(start, end) for start, end in figure.places)
+        passages = dict(enumerate(pieces, start=1))
+        said = f"Worked out by code: {figure.text} {' '.join(f'[{number}]' for number in passages)}"
+        run.draft = said
+        run.emit(TokenEvent, parent=parent, text=said)
+        return replace(cite(said, passages, question.context), coverage=coverage)
 
     async def _from_line(self, run: Run, question: Question, line: Line, parent: str | None) -> Answer:
         """What the model reads out of the line, if it keeps to it, and the line."""

@@ -137,3 +137,30 @@ async def test_a_tiny_model_is_not_tried_at_code(tmp_path: Path) -> None:
     assert outcome.purposes == ["synthesis"]
     assert outcome.route.strategy == "retrieve"
     assert outcome.route.reasons[-1].startswith("smollm2:135m is too small to write code")
+
+
+TABLE = "Item | Room | Value\nPiano | Hall | 12400\nOven | Kitchen | 899\nDishwasher | Kitchen | 649\n"
+
+
+@pytest.mark.parametrize("models", [TINY, SMALL])
+async def test_what_code_works_out_of_a_table_needs_no_model(
+    models: tuple[ScriptedModel, ...], tmp_path: Path
+) -> None:
+    async with Stage(Actor(), tmp_path, models=models) as stage:
+        outcome = await stage.ask("How many items are in the kitchen?", strategy="retrieve", context=TABLE)
+    assert outcome.answer.startswith("Worked out by code: 2 of the 3 rows of")
+    assert outcome.usage.llm_calls == 0
+    assert [TABLE[c.start : c.end] for c in outcome.ending.citations] == [
+        "Oven | Kitchen | 899",
+        "Dishwasher | Kitchen | 649",
+    ]
+    assert outcome.ending.coverage == "all of the table, by code"
+    assert "small_model" not in outcome.warnings
+
+
+async def test_lines_with_a_name_are_counted_by_code_when_no_line_answers(tmp_path: Path) -> None:
+    text = "From: Lena\nHello.\nFrom: Tom\nHello.\nFrom: Lena\nBye.\n"
+    async with Stage(Actor(), tmp_path, models=TINY) as stage:
+        outcome = await stage.ask("How many mails are from Lena?", strategy="retrieve", context=text)
+    assert outcome.answer.startswith("Worked out by code: “Lena” stands on 2 lines of")
+    assert outcome.usage.llm_calls == 0
