@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import locale
 import re
 from contextlib import suppress
 
@@ -18,6 +19,10 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+WESTERN = "cp1252"
+AS_GOOD = 0.05
+"""Encodings whose share of a language's usual letters differs by no more than this fit equally well."""
+_SIGN_IN_A_WORD = re.compile(r"[A-Za-zÀ-ÿ][¡-©¬-´¶¸¹¼-¿„”‚†‡‰‹›™•€][A-Za-zÀ-ÿ]|£[A-Za-zÀ-ÿ]|[a-zß-ÿ]Ÿ")
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
@@ -48,10 +53,28 @@ def _guess(data: bytes) -> str:
     ):  # UTF-16 without a mark has many zeros
         from charset_normalizer import from_bytes
 
-        best = from_bytes(sample).best()
+        matches = from_bytes(sample)
+        best = matches.best()
         if best is not None:
-            return data.decode(best.encoding, "replace")
+            equal = {
+                name
+                for match in matches
+                if match.chaos <= best.chaos and match.coherence >= best.coherence - AS_GOOD
+                for name in match.could_be_from_charset
+            }
+            return data.decode(_likeliest(sample, equal) or best.encoding, "replace")
     raise Unreadable("It is not text: it looks like a program, a picture or another binary file.")
+
+
+def _likeliest(sample: bytes, equal: set[str]) -> str | None:
+    """Among encodings that fit equally well (short texts, and languages with few accents): the one that this computer's
+    own programs write, else the one of western Europe, unless it puts signs into the middle of words."""
+    own = locale.getencoding().lower().replace("-", "_")
+    if own in equal:
+        return own
+    if WESTERN in equal and not _SIGN_IN_A_WORD.search(sample.decode(WESTERN, "replace")):
+        return WESTERN
+    return None
 
 
 def _lines(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from memory_store import DocumentError, MemoryStore, NotFound
+from memory_store.loaders import plain
 from memory_store.loaders.host import load_file
 from memory_store.loaders.limits import LoadLimits
 from memory_store.minilm import MiniLM
@@ -69,6 +70,27 @@ def test_a_planted_sentence_is_found_and_cited_with_its_place(
     assert passage.text == document.text[passage.start : passage.end]
     assert (passage.document_id, passage.document_name, passage.place) == (document.id, name, place)
     assert store.place(document.id, document.text.index(PLANTED)) == place
+
+
+@pytest.mark.parametrize(
+    ("own", "encoding", "text"),
+    [
+        ("utf-8", "cp1252", "café crème"),
+        ("utf-8", "cp1252", "El señor Muñoz compró una cañería en Logroño. Costó 5 €."),
+        ("utf-8", "cp1252", "Nome;Município;Preço\nJoão;São Paulo;12\nConceição;Maceió;15\n"),
+        ("utf-8", "cp1252", "Årets största fråga är hur många som får plats."),
+        ("utf-8", "cp1252", "Blåbærsyltetøy på brødskive, så går vi på ski."),
+        ("utf-8", "cp1250", "Łódź to miasto w Polsce."),
+        ("utf-8", "cp1251", "Привет, как дела? Это документ."),
+        ("cp1250", "cp1250", "Árvíztűrő tükörfúrógép."),
+        ("cp1252", "cp1252", "Årets största fråga"),
+    ],
+)
+def test_what_windows_programs_write_in_their_old_encodings_is_read(
+    own: str, encoding: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain.locale, "getencoding", lambda: own)
+    assert plain.decode(text.encode(encoding)) == text
 
 
 def test_letters_survive_every_encoding(store: MemoryStore) -> None:
