@@ -155,7 +155,9 @@ class ComplexityAnalyzer:
         material_tokens = self._calls.estimator.text(question.context.text) if len(question.context) else 0
         found = signals(question.text, material_tokens=material_tokens, room_tokens=room_tokens)
         if material_tokens and not asks_for_summary(question.text) and await self._reads_one_line(run):
-            found.append(Signal(1.0, "the model is so small that it gets a single line of the material to read"))
+            found.append(
+                Signal(1.0, "the model is so small that it gets a single line of the material to read")
+            )
         score = min(1.0, sum(signal.weight for signal in found))
         threshold = run.settings.complexity_threshold
         reasons = tuple(signal.reason for signal in found) or ("a short message without material",)

@@ -20,8 +20,9 @@ STEM_CHARS = 6
 _WORD = re.compile(r"[^\W_]+(?:[-.'][^\W_]+|(?<=\d):\d+)*")
 _SENTENCE = re.compile(r".+?(?:[.!?](?=\s)|$)\s*", re.DOTALL)
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|en|e|n|s)$")
-_ASKING = """a about an and are as at by did do does ever for from had has have he high how in is it its long many me much my of often on
-or say says she tell that the their there they this to was were what when where which who whom whose why will with"""
+_ASKING = """a about all an and any are as at by did do document documents does ever file files for from had has have he high how
+in is it its long many me much my of often on or say says she tell that the their there they this to was were what when where
+which who whom whose why will with"""
 _ASKING_IN_GERMAN = """als am an auf aus bei das dem den der des die du ein eine einem einen einer er es für gibt hat haben heißt heute hoch
 ich ihr im in ist man mein mit muss nach oder sich sie sind steht über um und viel viele vom von vor wann war was welche welchem
 welchen welcher welches wem wen wer werden wessen wie wir wird wo wofür wohin wurde wurden zu zum zur"""
