@@ -20,6 +20,8 @@ SHORT_OUTLINE = 40
 """Sections up to which an outline is open: 600 pages would push the text out of sight."""
 SECTIONS = 200
 """Sections that an outline lists."""
+EXCERPT = 360
+"""Characters of a found passage that are shown; the whole of it is a click away."""
 PREVIEW = 60_000
 """Characters of extracted text shown at once."""
 
@@ -84,7 +86,7 @@ def inside(document: Document, text: str, in_use: bool, start: int = 0, end: int
     facts = f"{document.kind} · {size(document.size)} · {count(len(text), 'character')}{shown} · about {count(document.tokens_estimate, 'token')}"
     parts = [
         f'<header><h2>{esc(document.name)}</h2><span class="tools">{use}'
-        f"{do('docs', 'delete', document.id, 'Delete', style='danger')}{do('docs', 'close', document.id, 'Close')}</span></header>",
+        f"{_delete(document)}{do('docs', 'close', document.id, 'Close')}</span></header>",
         f'<p class="quiet">{esc(facts)}</p>',
         _outline(document),
     ]
@@ -139,7 +141,7 @@ def found(passages: Sequence[Passage], query: str) -> str:
         return block(f'<p class="quiet empty">Nothing in your documents matches “{esc(query)}”.</p>')
     rows = "".join(
         f"<li>{do('docs', 'inspect', passage.document_id, esc(passage.document_name), style='linklike', extra=f'n-{passage.start} to-{passage.end}')}"
-        f' <span class="quiet">{esc(passage.place)}</span><p>{marked(highlight(passage.text, query))}</p></li>'
+        f' <span class="quiet">{esc(passage.place)}</span><p>{marked(excerpt(highlight(passage.text, query)))}</p></li>'
         for passage in passages
     )
     return block(f'<ol class="found">{rows}</ol>')
@@ -152,6 +154,17 @@ def highlight(text: str, query: str) -> str:
         return text
     pattern = re.compile(r"\b(" + "|".join(map(re.escape, words)) + r")", re.IGNORECASE)
     return pattern.sub("\u2068\\1\u2069", text)
+
+
+def excerpt(highlighted: str) -> str:
+    """A few lines of a passage, from shortly before its first highlighted word on."""
+    text = " ".join(highlighted.split())
+    first = text.rfind(" ", 0, max(0, text.find("\u2068") - EXCERPT // 3)) + 1
+    if len(text) - first <= EXCERPT:
+        return f"{'…' if first else ''}{text[first:]}"
+    part = text[first : first + EXCERPT].rpartition(" ")[0]
+    closed = "\u2069" if part.count("\u2068") > part.count("\u2069") else ""
+    return f"{'…' if first else ''}{part}{closed}…"
 
 
 def attached(
@@ -188,7 +201,13 @@ def _line(document: Document, in_use: bool, everywhere: bool, passing: bool) -> 
         f"<td>{esc(document.kind)}</td><td>{size(document.size)}</td><td>{document.tokens_estimate:,}</td>"
         f"<td>{chip(state, style, explanation)}</td><td>{ago(document.created_at)}</td>"
         f'<td class="tools">{_uses(document, in_use, everywhere)}'
-        f"{do('docs', 'delete', document.id, 'Delete', style='danger', title=f'Delete {document.name}')}</td></tr>"
+        f"{_delete(document)}</td></tr>"
+    )
+
+
+def _delete(document: Document) -> str:
+    return do(
+        "docs", "delete", document.id, "Delete", style="danger confirm", title=f"Delete {document.name}?"
     )
 
 

@@ -93,8 +93,11 @@ def test_a_document_can_be_looked_into_searched_and_deleted(visitor: Visitor, tm
     inside = visitor.page.locator("#inside")
     expect(inside).to_contain_text("Three hives hum.")
     expect(inside.locator(".outline")).to_contain_text("Bees")
+    asked: list[str] = []
+    visitor.page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
     inside.get_by_text("Delete").click()
     expect(visitor.page.locator("#shelf", has_text="orchard.md")).to_have_count(0)
+    assert asked == ["Delete orchard.md?"]
 
 
 def test_the_theme_is_dark_until_it_is_switched_and_the_choice_is_kept(visitor: Visitor) -> None:

@@ -102,6 +102,7 @@ def test_a_document_that_was_deleted_meanwhile_is_missed_in_words(
     other = visit(app)
     other.go("Upload")
     row = other.page.locator("#shelf tr", has_text="egret.md")
+    other.page.once("dialog", lambda dialog: dialog.accept())
     row.get_by_text("Delete", exact=True).click()
     expect(row).to_have_count(0)
     panel.get_by_text("Open the document").click()

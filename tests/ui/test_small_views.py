@@ -14,7 +14,7 @@ from rlm_core.results import Citation
 from rlm_core.security.accounts import Key
 from rlm_core.settings import Settings
 from tests.ui.records import conversation, document, message
-from ui.documents_view import Upload, found, highlight, inside, shelf, uploads
+from ui.documents_view import Upload, excerpt, found, highlight, inside, shelf, uploads
 from ui.exports import as_json, as_markdown, file_name
 from ui.home import NOTHING_NEW, Person, State
 from ui.html import block, marked
@@ -131,6 +131,18 @@ def test_the_outline_of_a_long_document_is_closed_so_that_its_text_is_in_sight()
 def test_found_words_are_highlighted_whatever_their_case() -> None:
     assert highlight("The Lamp and the lamps", "lamp") == "The \u2068Lamp\u2069 and the \u2068lamp\u2069s"
     assert "Nothing in your documents" in found([], "x")
+
+
+def test_of_a_found_passage_a_few_lines_around_the_first_hit_are_shown() -> None:
+    assert excerpt(highlight("a short\n\nlamp", "lamp")) == "a short \u2068lamp\u2069"
+    shown = excerpt(highlight("wick " * 200 + "the lamp " * 200, "lamp"))
+    assert shown.startswith("…wick wick")
+    assert shown.endswith("…")
+    assert "\u2068lamp\u2069" in shown
+    assert len(shown) < 400
+    cut = excerpt(highlight("lamp and " * 45, "lamp and"))
+    assert cut.count("\u2068") == cut.count("\u2069")
+    assert excerpt("no hit " * 100).startswith("no hit")
 
 
 def test_the_meter_is_silent_without_anything_to_carry_and_warns_when_it_is_too_much() -> None:
