@@ -42,9 +42,9 @@ def all_conversations(house: TheHouse, user: User) -> ConversationsOut:
 
 
 @router.post("/conversations", status_code=201, tags=["conversations"])
-def begin(wish: NewConversation, house: TheHouse, user: User) -> ConversationOut:
+def begin(house: TheHouse, user: User, wish: NewConversation | None = None) -> ConversationOut:
     """An empty conversation. (`POST /chat` begins one by itself.)"""
-    return _short(house.store.create_conversation(wish.title, user=user))
+    return _short(house.store.create_conversation(wish.title if wish is not None else "", user=user))
 
 
 @router.get("/conversations/search", tags=["conversations"])

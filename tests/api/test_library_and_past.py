@@ -113,10 +113,12 @@ def test_conversations_are_renamed_pinned_searched_and_deleted(client: httpx.Cli
     assert all(memory["conversation_id"] != conversation_id for memory in memories)
 
 
-def test_an_empty_conversation_can_be_begun(client: httpx.Client) -> None:
-    begun = client.post("/conversations", json={"title": "Plans"})
-    assert begun.status_code == 201
-    assert client.get(f"/conversations/{begun.json()['id']}").json()["messages"] == []
+def test_an_empty_conversation_can_be_begun_with_a_title_or_without_a_body(client: httpx.Client) -> None:
+    for body, title in (({"json": {"title": "Plans"}}, "Plans"), ({}, "")):
+        begun = client.post("/conversations", **body)
+        assert begun.status_code == 201
+        found = client.get(f"/conversations/{begun.json()['id']}").json()
+        assert (found["title"], found["messages"]) == (title, [])
 
 
 def test_a_conversation_in_which_an_answer_is_made_is_not_deleted(client: httpx.Client) -> None:
