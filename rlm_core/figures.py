@@ -14,14 +14,12 @@ from decimal import Decimal
 
 from rlm_core.context import Context
 from rlm_core.grids import Grid, Row, grids
+from rlm_core.line_counts import COMPARES, COUNTS, MOST_PLACES, YEAR, Figure, names_in, stands_in
 from rlm_core.lines import asked_for, in_german
 from rlm_core.tally import readable
 
 MOST_VALUES = 40
-MOST_PLACES = 3
-MOST_LINES_LOOKED_AT = 20_000
 
-_COUNT = re.compile(r"\b(?:how (?:many|often)|count|wie ?viele|wie oft|anzahl|z[äa]hle)\b", re.I)
 _SUM = re.compile(r"\b(?:sum|total|how much|altogether|in all|summe|insgesamt|gesamt\w*|wie ?viel)\b", re.I)
 _AVERAGE = re.compile(r"\b(?:average|mean|durchschnitt\w*|im schnitt|mittelwert)\b", re.I)
 _ADDS_UP = re.compile(r"\b(?:sums?|average|mean|summe\w*|durchschnitt\w*)\b", re.I)
@@ -34,32 +32,19 @@ _SMALLEST = re.compile(
     re.I,
 )
 _WHICH = re.compile(r"\b(?:which|what are|list|welche[rns]?|nenne|liste)\b", re.I)
-_COMPARES = re.compile(
-    r"\b(?:not|no|without|except|other than|(?:more|less|fewer|larger|smaller|higher|lower|earlier|later) than|above|below|over|under|"
-    r"at (?:least|most)|between|before|after|since|until|difference|each|per|or|nicht|ohne|außer|(?:mehr|weniger|größer|kleiner) als|"
-    r"über|unter|mindestens|höchstens|zwischen|vor|nach|seit|bis|jede[rnsm]?|pro|je|oder)\b",
-    re.I,
-)
-_QUOTED = re.compile(r"“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|\"([^\"\n]+)\"")
-_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_ASKS = (COUNTS, _SUM, _AVERAGE, _LARGEST, _SMALLEST, _WHICH)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?: .+)?|\d{1,2}\.\d{1,2}\.\d{4}")
 _MONTHS = ("jan", "feb", "mar|mär", "apr", "may|mai", "jun", "jul", "aug", "sep", "o[ck]t", "nov", "de[cz]")
-_WORD = re.compile(r"\w(?:[\w./-]*\w)?")
 
 
-@dataclass(frozen=True)
-class Figure:
-    """``text`` is one statement; ``places`` are offsets in the context of the first few lines that it rests on."""
-
-    text: str
-    places: tuple[tuple[int, int], ...]
-
-
-def figure_of_table(question: str, context: Context) -> Figure | None:
-    """What the table that fits the question best says about it as a whole; None when that is nothing."""
-    if _COMPARES.search(question):
+def figure_of_table(question: str, context: Context, before: str = "") -> Figure | None:
+    """What the table that fits the question best says about it as a whole; None when that is nothing. ``before`` is the
+    question that this one follows up: what is not said anew holds on."""
+    if COMPARES.search(f"{before} {question}"):
         return None
-    asked = max((_Asked(question, grid) for grid in grids(context)), key=lambda one: one.fit, default=None)
+    asked = max(
+        (_Asked(question, grid, before) for grid in grids(context)), key=lambda one: one.fit, default=None
+    )
     return asked.figure() if asked is not None and asked.fit else None
 
 
@@ -75,16 +60,19 @@ class _Dated:
 class _Asked:
     """A question about one table: which columns it names, and which rows by what stands in them."""
 
-    def __init__(self, question: str, grid: Grid) -> None:
-        self._question = question
+    def __init__(self, question: str, grid: Grid, before: str) -> None:
+        self._question = f"{before} {question[:1].lower()}{question[1:]}" if before else question
+        self._asks = question if any(asks.search(question) for asks in _ASKS) else self._question
+        self._follows = bool(before)
+        self._several = False  # values of one column: this one and that one
         self._grid = grid
-        words = asked_for(question)
+        words = asked_for(self._question)
         shares = [len(asked_for(name) & words) / (len(asked_for(name)) or 1) for name in grid.columns]
         self._columns = sorted((n for n, share in enumerate(shares) if share), key=lambda n: -shares[n])
         self._values = dict(self._named_values())
         self._dated = self._named_period()
         self._rows = [number for number, row in enumerate(grid.rows) if self._meant(row)]
-        self.fit = sum(shares) + 2 * len(self._values)
+        self.fit = 0 if self._several else sum(shares) + 2 * len(self._values)
 
     def _meant(self, row: Row) -> bool:
         if self._dated is not None and not self._dated.within.fullmatch(row.cells[self._dated.column]):
@@ -103,24 +91,24 @@ class _Asked:
             )
             for word in asked_for(text)
         }
-        names = [name for name in _names(self._question) if not asked_for(name) <= known]
+        names = [name for name in names_in(self._question) if not asked_for(name) <= known]
         digits = [name for name in names if any(map(str.isdigit, name))]
         if digits or (names and not in_german(self._question)) or len(self._rows) < 2:
             return None
         number = self._number_column()
         texts = [n for n in self._columns if n not in self._grid.numbers and n not in self._values]
-        extreme = _LARGEST.search(self._question) or _SMALLEST.search(self._question)
-        if extreme and (_ADDS_UP.search(self._question) or _COUNT.search(self._question)):
+        extreme = _LARGEST.search(self._asks) or _SMALLEST.search(self._asks)
+        if extreme and (_ADDS_UP.search(self._asks) or COUNTS.search(self._asks)):
             return None  # one after the other
-        if number is not None and _AVERAGE.search(self._question):
+        if number is not None and _AVERAGE.search(self._asks):
             return self._worked_out("average", number)
         if number is not None and extreme:
             return self._extreme(number)
-        if _COUNT.search(self._question) and (self._values or texts):
+        if COUNTS.search(self._asks) and (self._values or texts):
             return self._counted(texts)
-        if number is not None and (_SUM.search(self._question) or _COUNT.search(self._question)):
+        if number is not None and (_SUM.search(self._asks) or COUNTS.search(self._asks)):
             return self._worked_out("sum", number)
-        if texts and (_WHICH.search(self._question) or _LARGEST.search(self._question)):
+        if texts and (_WHICH.search(self._asks) or _LARGEST.search(self._asks)):
             return self._listed(texts[0])
         return None
 
@@ -141,7 +129,7 @@ class _Asked:
         )
 
     def _extreme(self, column: int) -> Figure | None:
-        largest = _LARGEST.search(self._question)
+        largest = _LARGEST.search(self._asks)
         values = self._given(column)
         if not values:
             return None
@@ -199,7 +187,7 @@ class _Asked:
         return Figure(said, tuple((row.start, row.end) for row in rows))
 
     def _named_values(self) -> Iterator[tuple[int, str]]:
-        """What stands in cells and in the question, at most one value a column."""
+        """What stands in cells and in the question, one value a column: the last, which corrects the question before."""
         asked = self._question.casefold()
         taken: set[str] = set()
         for column in range(len(self._grid.columns)):
@@ -207,16 +195,21 @@ class _Asked:
                 continue
             values = {row.cells[column] for row in self._grid.rows}
             found = [
-                value for value in values if value.casefold() in asked and _stands_in(value, self._question)
+                value for value in values if value.casefold() in asked and stands_in(value, self._question)
             ]
-            best = max(found, key=len, default="")
+            if not found:
+                continue
+            found.sort(key=lambda value: (asked.rfind(value.casefold()) + len(value.casefold()), len(value)))
+            best = found[-1]
             if len(best) > 1 and best.casefold() not in taken:
                 taken.add(best.casefold())
                 yield column, best
+                if not self._follows:
+                    self._several |= any(value.casefold() not in best.casefold() for value in found)
 
     def _named_period(self) -> _Dated | None:
         """The year, or the month of a year, that the question names, if a column holds dates."""
-        year = _YEAR.search(self._question)
+        year = YEAR.search(self._question)
         columns = (
             n
             for n in range(len(self._grid.columns))
@@ -231,70 +224,3 @@ class _Asked:
                 within = re.compile(rf"{year[0]}-{number:02}-.+|\d+\.0?{number}\.{year[0]}")
                 return _Dated(column, within, month[0])
         return _Dated(column, re.compile(rf"{year[0]}-.+|.+\.{year[0]}"), year[0])
-
-
-def count_of_lines(question: str, context: Context) -> Figure | None:
-    """On how many lines the names of the question stand together; None when it does not ask how many, or names nothing."""
-    if _COMPARES.search(question) or not _COUNT.search(question):
-        return None
-    quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(question)]
-    names = quoted or _names(question)
-    held = [name for name in names if name in context.text]
-    understood = len(held) == len(names) or in_german(question)
-    if not understood or all(_YEAR.search(name) for name in held):
-        return None
-    longest, *others = sorted(held, key=len, reverse=True)
-    lines: list[tuple[int, int]] = []
-    at = context.text.find(longest)
-    while at >= 0:
-        start = context.text.rfind("\n", 0, at) + 1
-        end = context.text.find("\n", at + len(longest))
-        end = len(context.text) if end < 0 else end
-        line = context.text[start:end]
-        if _stands_in(longest, line) and all(_stands_in(other, line) for other in others):
-            lines.append((start, end))
-        at = context.text.find(longest, end)
-    if len(lines) < 2:
-        return None
-    what = " together with ".join(f"“{name}”" for name in held)
-    where = context.parts[0].material.name if len(context.parts) == 1 else "the material"
-    said = f"{what} stands on {len(lines):,} lines of {where}{_with_words(question, held, lines, context)}."
-    return Figure(said, tuple(lines[:MOST_PLACES]))
-
-
-def _with_words(
-    question: str, held: Sequence[str], lines: Sequence[tuple[int, int]], context: Context
-) -> str:
-    """On how many of the lines further words of the question stand."""
-    if len(lines) > MOST_LINES_LOOKED_AT:
-        return ""
-    named = asked_for(" ".join(held))
-    stems = [asked_for(context.text[start:end]) for start, end in lines]
-    said = ""
-    for word in dict.fromkeys(_WORD.findall(question)):
-        further = asked_for(word) - named
-        number = sum(further <= line for line in stems) if further else 0
-        if 0 < number < len(lines):
-            said += f", on {number:,} of them with “{word}”"
-    return said
-
-
-def _names(question: str) -> list[str]:
-    """Words with a capital or a figure, neighbours together; the first word of the question has a capital anyway."""
-    found: list[list[str]] = []
-    before = -2
-    for match in list(_WORD.finditer(question))[1:]:
-        word = match[0]
-        if word == "I" or not (word[0].isupper() or any(map(str.isdigit, word))):
-            continue
-        if match.start() == before + 1:
-            found[-1].append(word)
-        else:
-            found.append([word])
-        before = match.end()
-    return [" ".join(words) for words in found]
-
-
-def _stands_in(value: str, text: str) -> bool:
-    """As a whole word, whatever the capitals."""
-    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text, re.I) is not None

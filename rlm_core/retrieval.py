@@ -83,7 +83,8 @@ class PassageReader:
                     "nothing_fits",
                     "No passage of the material fits the question, so the answer does not come from the material.",
                 )
-                return await self._direct.answer(run, replace(question, context=Context(())))
+                answer = await self._direct.answer(run, replace(question, context=Context(())))
+                return replace(answer, coverage="nothing, for no line of the material fits the question")
             return answer or await reading.in_one_go()
         return await (reading.of_everything() if everything else reading.of_the_best())
 

@@ -8,6 +8,7 @@ far as it keeps to the line.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -18,7 +19,8 @@ from rlm_core.complexity import asks_for_summary
 from rlm_core.context import Context, Piece
 from rlm_core.coverage import best_passages
 from rlm_core.events import PhaseEvent, TokenEvent
-from rlm_core.figures import Figure, count_of_lines, figure_of_table
+from rlm_core.figures import figure_of_table
+from rlm_core.line_counts import Figure, count_of_lines
 from rlm_core.lines import Line, best_line, best_sentence, keeps_to
 from rlm_core.prompts import READ_LINE
 from rlm_core.question import Question
@@ -34,6 +36,8 @@ READABLE_CHARS = 160
 """Of a longer line a tiny model gets only the sentence that fits best."""
 LIKELY_FIT = 0.4
 """A line with less of the question's words is shown as what it is: the nearest there is."""
+
+_FOLLOWS_UP = re.compile(r"\W*(?:and|what about|how about|und|was ist mit|wie ist es mit)\b", re.IGNORECASE)
 
 Search = Callable[[Context, str], Awaitable[list[Piece]]]
 
@@ -56,19 +60,22 @@ class SmallReader:
     ) -> Answer | None:
         """What code works out of a table by itself, else what is read. None when no passage, or for a tiny model no line, has a word of the question. ``everything``: the question is about all of the material."""
         summary = asks_for_summary(question.text)
+        before = _followed_up(question)
         if not summary:
             run.emit(PhaseEvent, parent=parent, text="looking at the tables")
-            figure = await asyncio.to_thread(figure_of_table, question.text, question.context)
+            figure = await asyncio.to_thread(figure_of_table, question.text, question.context, before)
             if figure is not None:
                 return self._from_figure(run, question, figure, "all of the table, by code", parent)
         run.emit(PhaseEvent, parent=parent, text="searching")
-        pieces = await self._search(question.context, question.text)
+        pieces = await self._search(question.context, f"{before} {question.text}".strip())
         kept = _first(pieces)
         if not kept:
             return None
         line = None
         if tiny and not summary:
             line = best_line(question.text, pieces, question.context)
+            if line is None and before:
+                line = best_line(before, pieces, question.context)
             if line is None or line.fit < LIKELY_FIT:
                 figure = await asyncio.to_thread(count_of_lines, question.text, question.context)
                 if figure is not None:
@@ -134,6 +141,13 @@ class SmallReader:
             max_tokens=LINE_REPLY_TOKENS,
         )
         return reply.text.strip().split("\n")[0]
+
+
+def _followed_up(question: Question) -> str:
+    """The question before, when this one goes on with it ("And the average?"); "" otherwise."""
+    if not _FOLLOWS_UP.match(question.text):
+        return ""
+    return next((said.content for said in reversed(question.history) if said.role == "user"), "")
 
 
 def _first(pieces: list[Piece]) -> dict[int, Piece]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rlm_core.backends.base import ChatMessage
 from tests.conformance.stage import Actor, Stage
 from tests.scripted.ollama_server import ScriptedModel
 from tests.scripted.script import ChatRequest
@@ -102,6 +103,7 @@ async def test_a_tiny_model_reads_nothing_that_has_no_word_of_the_question(
         outcome = await stage.ask(question, strategy=None, context="A horse stood there.\n" * 3)
     assert outcome.purposes == ["direct"]
     assert (outcome.answer, outcome.warnings[-1]) == ("A zebra.", "nothing_fits")
+    assert outcome.ending.coverage.startswith("nothing")
 
 
 async def test_a_tiny_model_gets_one_line_of_a_short_text_too(tmp_path: Path) -> None:
@@ -164,3 +166,17 @@ async def test_lines_with_a_name_are_counted_by_code_when_no_line_answers(tmp_pa
         outcome = await stage.ask("How many mails are from Lena?", strategy="retrieve", context=text)
     assert outcome.answer.startswith("Worked out by code: “Lena” stands on 2 lines of")
     assert outcome.usage.llm_calls == 0
+
+
+async def test_a_follow_up_about_a_table_goes_on_with_the_question_before(tmp_path: Path) -> None:
+    async with Stage(Actor(), tmp_path, models=TINY) as stage:
+        first = await stage.ask(
+            "How many items are in the kitchen?", strategy=None, mode="auto", context=TABLE
+        )
+        said = [
+            ChatMessage("user", "What is the total value of all items?"),
+            ChatMessage("assistant", "13,948"),
+        ]
+        second = await stage.ask("And the average?", strategy=None, mode="auto", context=TABLE, history=said)
+    assert "2 of the 3 rows" in first.answer
+    assert "The average of Value over all 3 rows" in second.answer

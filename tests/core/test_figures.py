@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from rlm_core.context import Context, Material, read_file
-from rlm_core.figures import Figure, count_of_lines, figure_of_table
+from rlm_core.figures import figure_of_table
 from rlm_core.grids import grids
+from rlm_core.line_counts import Figure, count_of_lines
 
 INVOICES = """Rechnungsnr;Datum;Lieferant;Ort;Betrag
 R-0001;27.07.2024;Müller & Söhne;Köln;2.371,37
@@ -76,6 +77,24 @@ def held(figure: Figure | None, context: Context) -> list[str]:
 def test_a_sheet_is_counted_and_added_up(invoices: Context, question: str, said: str | None) -> None:
     figure = figure_of_table(question, invoices)
     assert (figure.text if figure else None) == said
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "said"),
+    [
+        ("Wie viele Rechnungen sind aus Köln?", "Und aus Füssen?", "have “Füssen” as Ort."),
+        ("What is the sum of the Betrag?", "And the average?", "The average of Betrag over all 4 rows"),
+        ("What is the average Betrag in Köln?", "And the sum?", "The sum of Betrag over the 2 rows"),
+    ],
+)
+def test_a_follow_up_says_only_what_is_new(invoices: Context, before: str, question: str, said: str) -> None:
+    figure = figure_of_table(question, invoices, before)
+    assert figure is not None
+    assert said in figure.text
+
+
+def test_two_values_of_one_column_are_not_taken_for_one(invoices: Context) -> None:
+    assert figure_of_table("Wie viele Rechnungen sind aus Köln und Füssen?", invoices) is None
 
 
 def test_the_largest_is_shown_with_its_row(invoices: Context) -> None:
