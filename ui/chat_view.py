@@ -145,7 +145,9 @@ def answer(state: AnswerState, steps: str, *, row: Row | None = None) -> list[Ch
     if row is not None:
         messages.append(_html(_foot(state, row)))
     elif not messages:
-        messages.append(_html('<div class="waiting"><span class="spinner"></span> waiting for the first words</div>'))
+        messages.append(
+            _html('<div class="waiting"><span class="spinner"></span> waiting for the first words</div>')
+        )
     return messages
 
 

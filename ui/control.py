@@ -104,7 +104,8 @@ class Control:
         manages = choice.backend.name == "ollama"
         names = [model.name for model in models]
         answering = settings.models.fast if settings.models.fast in names or not names else names[0]
-        sentence = choice.sentence if status.running else status.sentence
+        auto = status.running and settings.backend == "auto"
+        sentence = choice.sentence if auto else status.sentence  # the choice's says why it was taken
         missing = missing_models(models, settings) if manages and status.running else ()
         return State(
             short_status(status, answering),
@@ -175,6 +176,9 @@ class Control:
         stop = self._pulls[tab.session] = asyncio.Event()
         backend: Backend = OllamaBackend(self._ollama_address())
         try:
+            status = await backend.status()
+            if not status.running:
+                raise BackendError(status.sentence)
             async for progress in until(stop, backend.pull(name)):
                 yield pulling(name, progress)
             if not stop.is_set():

@@ -27,10 +27,8 @@ class Card:
 def backend_line(status: BackendStatus, sentence: str, advice: str = "") -> str:
     """Which backend answers, how it is, and what to do about it."""
     style = "good" if status.running else "bad"
-    said = sentence if sentence.strip() else status.sentence
-    more = f'<p class="quiet">{esc(status.sentence)}</p>' if status.sentence not in said else ""
-    more += f'<p class="quiet">{esc(advice)}</p>' if advice else ""
-    return block(f'<div class="backend"><span class="dot {style}"></span>{esc(said)}{more}</div>')
+    more = f'<p class="quiet">{esc(advice)}</p>' if advice else ""
+    return block(f'<div class="backend"><span class="dot {style}"></span>{esc(sentence)}{more}</div>')
 
 
 def short_status(status: BackendStatus, model: str) -> str:
@@ -151,7 +149,8 @@ def _model(model: ModelInfo, roles: Sequence[str], manages: bool) -> str:
     )
     if model.loaded and model.vram is not None and model.size:
         share = min(100, round(100 * model.vram / model.size))
-        state += f' <span class="quiet">{share} % on the graphics card</span>'
+        where = f"{share} % on the graphics card" if share else "on the processor"
+        state += f' <span class="quiet">{where}</span>'
     used = "".join(chip(role, "busy") for role in roles)
     tools = ""
     if manages:

@@ -174,6 +174,10 @@
     }
   }, true);
 
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.open && target.matches("details.menu")) target.querySelector(".menu-items").scrollIntoView({ block: "nearest" });
+  }, true);
+
   // Keys
 
   const messageBox = () => find("#message-box textarea");

@@ -43,6 +43,13 @@ def test_a_conversation_can_be_renamed_and_pinned(visitor: Visitor) -> None:
     visitor.menu("Salt", "Unpin")
 
 
+def test_the_menu_of_the_last_conversation_in_the_list_is_seen_whole(visitor: Visitor) -> None:
+    start(visitor, "How deep do gannets dive?")
+    entry = visitor.page.locator("#conversations li").last
+    entry.locator("summary").click()
+    expect(entry.locator(".menu-items")).to_be_in_viewport(ratio=1)
+
+
 def test_a_deleted_conversation_can_be_brought_back(visitor: Visitor) -> None:
     start(visitor, "What do owls hear?")
     visitor.menu("What do owls hear?", "Delete")

@@ -115,6 +115,11 @@ def test_without_ollama_the_page_says_what_to_do_and_the_next_message_works(
         server.stop()
         visitor.ask("And now?")
         expect(visitor.last_foot).to_contain_text("ollama serve")
+        visitor.go("Settings")
+        visitor.page.locator("#pull textarea, #pull input").first.fill("phi4:14b")
+        visitor.page.get_by_role("button", name="Download").click()
+        expect(visitor.page.locator("#pull-progress")).to_contain_text("Ollama does not answer")
+        visitor.go("Chat")
         with ScriptedOllama(reply, port=int(server.url.rpartition(":")[2])):
             visitor.ask("Are you back?")
             expect(visitor.chat.locator(".bot-row").last).to_contain_text("Answered directly")
