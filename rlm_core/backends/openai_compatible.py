@@ -71,8 +71,7 @@ class OpenAIBackend:
             sentence = f"The server at {self.base_url} refuses the API key. Set api_key in Settings."
             return BackendStatus(self.name, False, sentence, address=self.base_url)
         if answer.status != 200:
-            sentence = f"The server at {self.base_url} answers /models with error {answer.status}. Check base_url in Settings."
-            return BackendStatus(self.name, False, sentence, address=self.base_url)
+            return BackendStatus(self.name, False, self._no_list(answer.status), address=self.base_url)
         return BackendStatus(
             self.name, True, f"A model server answers at {self.base_url}.", address=self.base_url
         )
@@ -83,7 +82,9 @@ class OpenAIBackend:
         except HttpError:
             raise BackendNotRunning(self._not_running()) from None
         if answer.status != 200:
-            raise self._refusal(answer.status, answer.text, "?", (), 0)
+            if answer.status in {401, 403, 429}:
+                raise self._refusal(answer.status, answer.text, "", (), 0)
+            raise BackendError(self._no_list(answer.status))
         try:
             listed = answer.json()["data"]
         except (ValueError, KeyError, TypeError):
@@ -225,6 +226,11 @@ class OpenAIBackend:
     def _dropped(self, said: int) -> str:
         when = f"after {said:,} characters of its answer" if said else "before its answer began"
         return f"The model server at {self.base_url} broke off {when}. Look at its log, then ask again."
+
+    def _no_list(self, status: int) -> str:
+        return (
+            f"The server at {self.base_url} answers /models with error {status}. Check base_url in Settings."
+        )
 
     def _refusal(
         self, status: int, body: str, model: str, messages: Sequence[ChatMessage], window: int

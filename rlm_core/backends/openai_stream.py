@@ -6,6 +6,7 @@ Two backends read it: OpenAI-compatible servers, and the embedded llama.cpp, whi
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from rlm_core.backends.base import CallUsage, ChatChunk
@@ -31,9 +32,9 @@ class OpenAIStream:
         self._reason: str | None = None
         self._usage: CallUsage | None = None
 
-    def feed(self, data: bytes) -> list[ChatChunk]:
-        """The chunks that these bytes complete. Raises ServerError, and ValueError on anything but JSON."""
-        chunks = []
+    def feed(self, data: bytes) -> Iterator[ChatChunk]:
+        """The chunks that these bytes complete, each before what follows is looked at. Raises ServerError, and ValueError
+        on anything but JSON."""
         for line in filter(None, self._lines.feed(data)):
             kind, _, value = line.decode("utf-8", "replace").strip().partition(":")
             value = value.strip()
@@ -46,8 +47,7 @@ class OpenAIStream:
                 continue
             text, thinking = self._said(json.loads(value))
             if text or thinking:
-                chunks.append(ChatChunk(text, thinking))
-        return chunks
+                yield ChatChunk(text, thinking)
 
     def finish(self) -> ChatChunk:
         """The last chunk, with the finish reason and the counts. For a stream that is ``done``, or that ended after the

@@ -9,6 +9,7 @@ import pytest
 
 from rlm_core.backends.base import ChatMessage
 from rlm_core.backends.openai_compatible import OpenAIBackend
+from rlm_core.backends.openai_stream import OpenAIStream, ServerError
 from rlm_core.errors import BackendError, BackendNotRunning, ModelMissing, PromptTooLong, StreamDropped
 from tests.backends.replies import collect, options, user, whole
 from tests.scripted.openai_server import ScriptedOpenAI
@@ -200,6 +201,22 @@ async def test_an_error_inside_the_stream_is_said() -> None:
         backend = quick(server)
         with pytest.raises(BackendError, match="engine died"):
             await whole(backend, MODEL, user("Hello"), options())
+        await backend.close()
+
+
+def test_the_words_before_an_error_are_heard_though_both_arrive_together() -> None:
+    words = b'data: {"choices": [{"index": 0, "delta": {"content": "Half an answer"}}]}\n\n'
+    pieces = OpenAIStream().feed(words + b'data: {"error": {"message": "engine died"}}\n\n')
+    assert next(pieces).text == "Half an answer"
+    with pytest.raises(ServerError, match="engine died"):
+        next(pieces)
+
+
+async def test_a_server_without_a_list_of_models_is_named_with_what_to_check() -> None:
+    with ScriptedOpenAI(echo) as server:
+        backend = OpenAIBackend(f"{server.url}/other/v1")
+        with pytest.raises(BackendError, match=r"/other/v1 answers /models with error 404\. Check base_url"):
+            await backend.models()
         await backend.close()
 
 
