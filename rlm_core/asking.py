@@ -7,7 +7,8 @@ import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from rlm_core.events import AnswerEvent, Event, RouteEvent, UsageEvent
+from rlm_core.events import AnswerEvent, Event, RouteEvent, UsageEvent, WarningEvent
+from rlm_core.record import NOT_STORED
 from rlm_core.results import Result, Route, Usage
 
 T = TypeVar("T")
@@ -18,6 +19,7 @@ def result_of(events: Sequence[Event]) -> Result:
     answer = next(event for event in reversed(events) if isinstance(event, AnswerEvent))
     usage = next(event for event in reversed(events) if isinstance(event, UsageEvent))
     route = next((event for event in events if isinstance(event, RouteEvent)), None)
+    not_stored = (e.text for e in events if isinstance(e, WarningEvent) and e.code == NOT_STORED)
     return Result(
         answer=answer.text,
         citations=answer.citations,
@@ -36,7 +38,7 @@ def result_of(events: Sequence[Event]) -> Result:
             usage.by_model,
         ),
         partial=answer.partial,
-        reason=answer.reason,
+        reason=answer.reason or next(not_stored, None),
         trace_id=answer.message_id,
     )
 

@@ -9,9 +9,10 @@ terminals: they are views of the events it yields.
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from rlm_core.paths import DEFAULT_DATA
 from rlm_core.probe import Capabilities
 from rlm_core.question import Question
 from rlm_core.recall import foresee, recall
-from rlm_core.record import Record
+from rlm_core.record import Record, Records
 from rlm_core.recursion import CannotCode
 from rlm_core.request import MessageRequest
 from rlm_core.results import Answer, Result, Route
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from memory_store import MemoryStore
     from rlm_core.backends.choose import Choice
     from rlm_core.repl import SandboxReport
+
+log = logging.getLogger(__name__)
 
 
 class RLMEngine:
@@ -69,7 +72,7 @@ class RLMEngine:
         self._opening = threading.Lock()
         self._assembly = Assembly(self.settings, self.data_dir, lambda: self._store, backend)
         self._asking: LoopThread | None = None
-        self._records: set[Record] = set()  # of the answers that are being made
+        self._records = Records()
 
     # --- the way of a message ----------------------------------------------------------------------------------------
 
@@ -103,7 +106,10 @@ class RLMEngine:
 
     async def begin(self, request: MessageRequest) -> Turn:
         """The first half of :meth:`process_message`: accept a question. One that is to be stored is committed, with an
-        empty answer, when this returns. Raises MaterialError for material that is not there."""
+        empty answer, when this returns. Raises MaterialError for material that is not there, StoreError when it cannot be
+        stored."""
+        if request.stored:
+            await self._records.store_late()
         if self._store is not None:  # beside the commit, and nobody waits for it
             asyncio.get_running_loop().run_in_executor(None, foresee, request, self.settings, self._store)
         return await asyncio.to_thread(accept, request, lambda: self.store)
@@ -116,7 +122,8 @@ class RLMEngine:
         if not isinstance(budget, Budget):
             budget = Budget(budget or self.settings.limits)
         run = Run(turn.answer_id, self.settings, budget, cancel or CancelToken(), turn.request.model)
-        record = Record(turn, self.data_dir, self.store if turn.request.stored else None, run.cancel)
+        store = self.store if turn.request.stored else None
+        record = Record(turn, self.data_dir, store, run.cancel, run.warn)
         self._records.add(record)
         async with self._assembly.in_use() as assembly:
             question = Question(turn.request.message, Context(turn.materials), tuple(turn.request.history))
@@ -131,7 +138,7 @@ class RLMEngine:
                         run.cancel.cancel("Whoever asked went away.")
                         await asyncio.shield(record.keep_rest(run.events))
                 finally:  # nor does work go on for an answer that cannot be kept
-                    self._records.discard(record)
+                    self._records.complete(record)
                     await work
 
     async def _answer(self, run: Run, assembly: Assembly, turn: Turn, question: Question) -> Answer:
@@ -192,7 +199,7 @@ class RLMEngine:
     ) -> Result:
         """Answer one question and wait for it. ``options`` are those of :meth:`process_message`.
 
-        Raises MaterialError for material that is not there.
+        Raises MaterialError for material that is not there, StoreError when a question cannot be stored.
         """
 
         async def all_events() -> list[Event]:
@@ -285,7 +292,7 @@ class RLMEngine:
 
     async def forget_conversation(self, conversation_id: str) -> None:
         """Delete a conversation with its REPL and the traces of all its answers. One that is being made ends as partial."""
-        self._forget_answers(lambda record: record.conversation_id == conversation_id)
+        self._records.forget(conversation_id)
         await self._assembly.forget_workspace(conversation_id)
         for message_id in await asyncio.to_thread(self.store.message_ids, conversation_id):
             trace_path(self.data_dir, message_id).unlink(missing_ok=True)
@@ -294,18 +301,18 @@ class RLMEngine:
     async def erase_everything(self) -> None:
         """Delete all conversations with their REPLs, documents, memories and traces of all users. Answers that are being made
         end as partial."""
-        self._forget_answers(lambda record: True)
+        self._records.forget()
         await self._assembly.forget_workspaces()
-        await asyncio.to_thread(self.store.erase_all)
         await asyncio.to_thread(shutil.rmtree, traces_dir(self.data_dir), ignore_errors=True)
-
-    def _forget_answers(self, meant: Callable[[Record], bool]) -> None:
-        for record in list(filter(meant, self._records)):
-            record.forget()
+        await asyncio.to_thread(self.store.erase_all)
 
     async def close(self) -> None:
         """End workers, child processes and connections; close the store if this engine opened it."""
         await self._assembly.close()
+        try:
+            await self._records.store_late()
+        except StoreError as error:
+            log.warning("an answer is lost, except for what was stored while it was being made: %s", error)
         if self._owns_store and self._store is not None:
             await asyncio.to_thread(self._store.close)
             self._store = None

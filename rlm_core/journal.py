@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from memory_store import MemoryStore
+from memory_store import MemoryStore, StoreError
 from rlm_core.events import (
     AnswerEvent,
     ErrorEvent,
@@ -31,6 +31,9 @@ class Journal:
         self._text: list[str] = []
         self._saved = 0
         self._save_at = 0.0
+        self._refused = (
+            False  # by the store, which may take a long time to say so: the rest waits for the end
+        )
         self._metadata: dict[str, Any] = {}
         self._answer: AnswerEvent | None = None
 
@@ -50,18 +53,24 @@ class Journal:
 
     @property
     def due(self) -> float | None:
-        """Seconds until the growing text is to be committed; None when all of it is."""
-        return None if self._saved == len(self._text) else max(0.0, self._save_at - time.monotonic())
+        """Seconds until the growing text is to be committed; None when all of it is, or the store does not take it."""
+        if self._refused or self._saved == len(self._text):
+            return None
+        return max(0.0, self._save_at - time.monotonic())
 
     async def save(self, *, last: bool) -> None:
-        """Commit the growing text if it is due, and with ``last`` the whole answer."""
+        """Commit the growing text if it is due, and with ``last`` the whole answer. Raises StoreError."""
         pieces = len(self._text)
         if last:
             await asyncio.to_thread(self._finish)
         elif pieces and not self._save_at:
             self._save_at = time.monotonic() + SECONDS_BETWEEN_WRITES  # the first words wait for no commit
         elif self.due == 0.0:
-            await asyncio.to_thread(self._store.update_message, self._id, text="".join(self._text))
+            try:
+                await asyncio.to_thread(self._store.update_message, self._id, text="".join(self._text))
+            except StoreError:
+                self._refused = True
+                raise
             self._saved = pieces
             self._save_at = time.monotonic() + SECONDS_BETWEEN_WRITES
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from rlm_core.events import AnswerEvent, ErrorEvent, Event, RouteEvent, TokenEvent, UsageEvent
+from rlm_core.events import AnswerEvent, ErrorEvent, Event, RouteEvent, TokenEvent, UsageEvent, WarningEvent
+from rlm_core.record import NOT_STORED
 from rlm_core.results import Citation
 
 T = TypeVar("T")
@@ -27,7 +28,8 @@ EVENT_STREAM: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """``route`` is None when the message was stopped before it was decided; ``error`` is a sentence for the user."""
+    """``route`` is None when the message was stopped before it was decided; ``reason`` is why the answer is partial, or not
+    stored; ``error`` is a sentence for the user."""
 
     text: str
     citations: tuple[Citation, ...]
@@ -45,6 +47,7 @@ class Outcome:
         usage: UsageEvent | None = None
         answer: AnswerEvent | None = None
         error: ErrorEvent | None = None
+        not_stored: str | None = None
         pieces: list[str] = []
         for event in events:
             if isinstance(event, RouteEvent):
@@ -55,6 +58,8 @@ class Outcome:
                 answer = event
             elif isinstance(event, ErrorEvent):
                 error = event
+            elif isinstance(event, WarningEvent) and event.code == NOT_STORED:
+                not_stored = event.text
             elif isinstance(event, TokenEvent):
                 pieces.append(event.text)
         return cls(
@@ -64,7 +69,7 @@ class Outcome:
             route=route,
             usage=usage,
             partial=answer.partial if answer else True,
-            reason=answer.reason if answer else (error.text if error else None),
+            reason=(answer.reason if answer else (error.text if error else None)) or not_stored,
             error=error.text if error else None,
             error_code=error.code if error else None,
         )

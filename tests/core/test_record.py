@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from memory_store import MemoryStore
+from memory_store import MemoryStore, StorageError
 from rlm_core.budget import CancelToken
-from rlm_core.events import AnswerEvent, DoneEvent, Event, PhaseEvent, TokenEvent
+from rlm_core.events import AnswerEvent, DoneEvent, Event, PhaseEvent, TokenEvent, WarningEvent
 from rlm_core.record import Record
 from rlm_core.request import MessageRequest
 from rlm_core.trace import read_trace, trace_path
@@ -26,6 +26,10 @@ ENDING = [
     AnswerEvent(id="4", text="Good morning", **AT),
     DoneEvent(id="5", **AT),
 ]
+
+
+def no_warning(code: str, text: str) -> None:
+    raise AssertionError(text)
 
 
 class SlowStore:
@@ -46,7 +50,7 @@ async def test_what_happens_at_once_is_written_down_together(tmp_path: Path) -> 
     events: asyncio.Queue[Event] = asyncio.Queue()
     for event in ENDING:
         events.put_nowait(event)
-    record = Record(TURN, tmp_path, None, CancelToken())
+    record = Record(TURN, tmp_path, None, CancelToken(), no_warning)
     assert await record.keep(events) == ENDING[:-1]
     assert await record.keep(events) == ENDING[-1:]
     assert record.complete
@@ -57,7 +61,7 @@ async def test_an_answer_is_saved_though_its_listener_is_cancelled_in_the_last_m
     store, events = SlowStore(), asyncio.Queue[Event]()
     for event in ENDING:
         events.put_nowait(event)
-    record = Record(TURN, tmp_path, cast(MemoryStore, store), CancelToken())
+    record = Record(TURN, tmp_path, cast(MemoryStore, store), CancelToken(), no_warning)
     assert await record.keep(events) == ENDING[:-1]  # nobody waits for the commit to see the answer
     listening = asyncio.create_task(record.keep(events))
     await asyncio.to_thread(store.asked.wait)
@@ -80,7 +84,7 @@ async def test_words_are_saved_though_the_model_says_no_more_for_long(tmp_path: 
             loop.call_soon_threadsafe(saved.put_nowait, text)
 
     events: asyncio.Queue[Event] = asyncio.Queue()
-    record = Record(TURN, tmp_path, cast(MemoryStore, Store()), CancelToken())
+    record = Record(TURN, tmp_path, cast(MemoryStore, Store()), CancelToken(), no_warning)
     events.put_nowait(ENDING[1])
     assert await record.keep(events) == ENDING[1:2]
     listening = asyncio.create_task(record.keep(events))
@@ -95,7 +99,7 @@ async def test_a_call_that_begins_waits_for_company_but_a_word_brings_it_along_a
     monkeypatch.setattr("rlm_core.record.GATHERING_SECONDS", 3600)
     phase, word = ENDING[:2]
     events: asyncio.Queue[Event] = asyncio.Queue()
-    record = Record(TURN, tmp_path, None, CancelToken())
+    record = Record(TURN, tmp_path, None, CancelToken(), no_warning)
     listening = asyncio.create_task(record.keep(events))
     events.put_nowait(phase)
     while not events.empty():  # noqa: ASYNC110 - it is taken as soon as the other task runs
@@ -110,5 +114,37 @@ async def test_a_call_that_begins_waits_for_company_but_a_word_brings_it_along_a
 async def test_a_call_that_begins_is_told_also_when_nothing_follows(tmp_path: Path) -> None:
     events: asyncio.Queue[Event] = asyncio.Queue()
     events.put_nowait(ENDING[0])
-    record = Record(TURN, tmp_path, None, CancelToken())
+    record = Record(TURN, tmp_path, None, CancelToken(), no_warning)
     assert await asyncio.wait_for(record.keep(events), 60) == ENDING[:1]
+
+
+async def test_the_last_event_comes_last_though_the_store_refuses_the_words_before_it_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_core.journal.SECONDS_BETWEEN_WRITES", 0)
+    events: asyncio.Queue[Event] = asyncio.Queue()
+    refusal = WarningEvent(id="6", code="not_stored", text="The disk is full.", **AT)
+    loop, ends = asyncio.get_running_loop(), ENDING[3:]
+
+    class FullStore:
+        def update_message(self, message_id: str, **values: object) -> None:
+            while ends:  # in the meantime
+                loop.call_soon_threadsafe(events.put_nowait, ends.pop(0))
+            raise StorageError("The disk is full.")
+
+    told: list[str] = []
+
+    def warn(code: str, text: str) -> None:
+        if not told:
+            events.put_nowait(refusal)
+        told.append(text)
+
+    record = Record(TURN, tmp_path, cast(MemoryStore, FullStore()), CancelToken(), warn)
+    kept: list[Event] = []
+    for event in ENDING[1:3]:
+        events.put_nowait(event)
+        kept += await record.keep(events)
+    while not record.complete:
+        kept += await asyncio.wait_for(record.keep(events), 60)
+    assert kept == [*ENDING[1:4], refusal, ENDING[4]]
+    assert not record.stored

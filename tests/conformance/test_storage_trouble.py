@@ -1,0 +1,85 @@
+"""The disk is full, read-only, or another program has the database: an answer in the making still reaches whoever asked, says
+that it is not stored, and is stored as soon as that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from memory_store import MemoryStore, StorageError
+from rlm_core.asking import result_of
+from rlm_core.doors.outcome import Outcome as Told
+from rlm_core.events import Event, TokenEvent, WarningEvent
+from rlm_core.request import MessageRequest
+from rlm_core.trace import read_trace, trace_path
+from tests.conformance.stage import Actor, Outcome, Stage
+from tests.memory.trouble import full_disk, locked_by_another_program, read_only
+
+Trouble = Callable[[MemoryStore], AbstractContextManager[None]]
+
+WORDS = "The walrus sleeps beside " + ", ".join(f"seal {number}" for number in range(900)) + "."
+ASKED = MessageRequest("What sleeps?", conversation_id="talk", mode="direct")
+
+
+async def answered_in(trouble: Trouble, stage: Stage) -> Outcome:
+    """The question is stored, then the trouble comes and stays until the answer is there."""
+    turn = await stage.engine.begin(ASKED)
+    with trouble(stage.store):
+        events: list[Event] = [event async for event in stage.engine.answer(turn)]
+        outcome = Outcome(tuple(events))
+        stage.count(outcome)
+        with pytest.raises(StorageError):
+            await stage.engine.begin(MessageRequest(WORDS, conversation_id="talk", mode="direct"))
+    return outcome
+
+
+def said(store: MemoryStore) -> list[tuple[str, str]]:
+    return [(message.text, message.status) for message in store.messages("talk")]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [(full_disk, "disk is full"), (read_only, "permissions"), (locked_by_another_program, "Another program")],
+)
+async def test_an_answer_that_cannot_be_stored_comes_all_the_same_and_is_stored_with_the_next_question(
+    trouble: Trouble, why: str, tmp_path: Path
+) -> None:
+    async with Stage(Actor(direct=WORDS), tmp_path) as stage:
+        outcome = await answered_in(trouble, stage)
+        assert outcome.answer == WORDS
+        assert "".join(event.text for event in outcome.of(TokenEvent)) == WORDS
+        (warning,) = outcome.of(WarningEvent)
+        assert (warning.code, why in warning.text) == ("not_stored", True)
+        assert (Told.of(outcome.events).reason, Told.of(outcome.events).partial) == (warning.text, False)
+        assert result_of(outcome.events).reason == warning.text
+        trace = read_trace(trace_path(tmp_path, warning.message_id))
+        assert (warning in trace, trace[-1]) == (True, outcome.events[-1])
+        assert said(stage.store) == [("What sleeps?", "complete"), ("", "streaming")]
+        await stage.ask("And now?", mode="direct", strategy=None, conversation_id="talk")
+        assert said(stage.store) == [
+            ("What sleeps?", "complete"),
+            (WORDS, "complete"),
+            ("And now?", "complete"),
+            (WORDS, "complete"),
+        ]
+
+
+async def test_an_answer_that_could_not_be_stored_is_stored_at_the_end_of_the_program(tmp_path: Path) -> None:
+    async with Stage(Actor(direct=WORDS), tmp_path) as stage:
+        await answered_in(read_only, stage)
+    with MemoryStore(tmp_path, embedder=None) as store:
+        assert said(store) == [("What sleeps?", "complete"), (WORDS, "complete")]
+
+
+async def test_an_answer_that_could_not_be_stored_does_not_come_back_after_its_deletion(
+    tmp_path: Path,
+) -> None:
+    async with Stage(Actor(direct=WORDS), tmp_path) as stage:
+        await answered_in(read_only, stage)
+        await stage.engine.forget_conversation("talk")
+    with MemoryStore(tmp_path, embedder=None) as store:
+        assert (store.conversations(), store.message_ids("talk")) == ([], [])
+    assert list((tmp_path / "traces").iterdir()) == []
