@@ -71,6 +71,7 @@ def running(ollama: ScriptedOllama, tmp_path_factory: pytest.TempPathFactory) ->
         with httpx.Client(base_url=url, timeout=60) as anna:
             anna.post("/login", data=new).raise_for_status()
             anna_key = anna.post("/account/keys", json={}).json()["key"]
+            anna.post("/chat", json={"message": "Good evening."}).raise_for_status()
         yield Running(url, folder, owner_key, anna_key)
     finally:
         process.send_signal(signal.SIGTERM)
