@@ -128,7 +128,9 @@ class Indexer:
             self._change.notify_all()
             if self._thread is not None:
                 self._change.wait_for(lambda: self._ended or self._in_model == "loading", _PATIENCE)
-                self._change.wait_for(lambda: self._ended or self._in_model)
+                # a server that does not answer is not waited for either
+                longest = _PATIENCE if self._index.far_away else None
+                self._change.wait_for(lambda: self._ended or self._in_model, longest)
                 self._abandoned = True
         self._index.close()
 
@@ -214,9 +216,13 @@ class Indexer:
                 except _Abandoned:
                     return
                 except StorageError as error:
+                    if self._abandoned:
+                        return
                     self._problems["work"] = f"What is new is not found by meaning yet. {error}"
                     log.warning("indexing stopped: %s", error)
                 except Exception as error:  # the thread must outlive anything: recall by words goes on
+                    if self._abandoned:
+                        return
                     self._problems["work"] = f"Indexing stopped ({type(error).__name__}: {error})."
                     log.exception("indexing stopped")
         finally:
@@ -358,7 +364,7 @@ class Indexer:
         try:
             self._index.open()
             self._catch_up()
-        except ImportError as error:
+        except (ImportError, StoreError) as error:
             self._index_failed(error)
             return
         except IndexDamaged as error:

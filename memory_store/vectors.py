@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BATCH = 4000  # Chroma refuses more than 5,461 at once
+_BATCH = 1000  # Chroma refuses more than 5,461 at once, and a server has to reply in time
+_SECONDS = 10.0  # to wait for a reply of a server
 _STEP = 64  # vectors at once into a local index, which lets no other thread run meanwhile (50 to 100 ms)
 # At every addition Chroma goes through all it has logged since it last wrote its files; these writes are what a kill can tear.
 _SYNC_THRESHOLD = 2000
@@ -68,14 +69,16 @@ class ChromaIndex:
     def __init__(self, folder: Path, model: str, url: str | None) -> None:
         """`folder` holds the generations of the local index; with `url` a Chroma server keeps it instead."""
         self._folder, self._model, self._url = folder, model, url
+        self.far_away = url is not None
         self._collections: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._client: Any = None
         self._prefix = "localrlm-"
 
     def open(self) -> None:
-        """Open the current generation, or begin the first one."""
+        """Open the current generation, or begin the first one. Raises StoreError when no server answers."""
         if self._url is not None:
+            check_server(self._url)
             self._prefix = f"localrlm-{self._installation()}-"
         self._client = self._connect(self._generation())
 
@@ -116,9 +119,10 @@ class ChromaIndex:
         with self._lock:
             self._collections.clear()
         if self._url is not None:
-            for collection in self._client.list_collections():
-                if collection.name.startswith(self._prefix):
-                    self._client.delete_collection(collection.name)
+            with _damage():
+                for collection in self._client.list_collections():
+                    if collection.name.startswith(self._prefix):
+                        self._client.delete_collection(collection.name)
             return
         old = self._generation()
         self.close()
@@ -137,7 +141,6 @@ class ChromaIndex:
             self.close()
             shutil.rmtree(self._folder, ignore_errors=True)
             return
-        check_server(self._url)
         self.open()
         self.begin_again()
         self.close()
@@ -172,7 +175,9 @@ class ChromaIndex:
         with _damage():
             if self._url is not None:
                 host, port, tls = _address(self._url)
-                return chromadb.HttpClient(host=host, port=port, ssl=tls, settings=settings)
+                client = chromadb.HttpClient(host=host, port=port, ssl=tls, settings=settings)
+                client._server._session.timeout = _SECONDS  # type: ignore[attr-defined]  # else for ever
+                return client
             path = self._folder / f"generation-{generation}"
             path.mkdir(parents=True, exist_ok=True)
             return chromadb.PersistentClient(str(path), settings=settings)
