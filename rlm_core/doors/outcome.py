@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from rlm_core.events import AnswerEvent, ErrorEvent, Event, RouteEvent, TokenEvent, UsageEvent, WarningEvent
 from rlm_core.record import NOT_STORED
-from rlm_core.results import Citation
+from rlm_core.results import Citation, Usage
 
 T = TypeVar("T")
 
@@ -113,11 +113,7 @@ class Outcome:
                 "iterations": 0,
                 "by_model": {},
             }
-        return {
-            key: value
-            for key, value in asdict(self.usage).items()
-            if key not in {"id", "parent_id", "message_id", "ts"}
-        }
+        return {field.name: getattr(self.usage, field.name) for field in fields(Usage)}
 
 
 async def with_heartbeat(events: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:

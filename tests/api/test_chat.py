@@ -21,6 +21,9 @@ def test_a_message_is_answered_and_both_are_in_the_conversation(client: httpx.Cl
     assert body["route"] == "direct"
     assert body["complexity"]["reasons"]
     assert body["usage"]["llm_calls"] == 1
+    assert {*body["usage"]} == {
+        *("llm_calls", "tokens_in", "tokens_out", "tokens_cached", "seconds", "iterations", "by_model")
+    }
     assert body["partial"] is False
     assert body["coverage"] == ""
 
