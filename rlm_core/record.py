@@ -114,7 +114,7 @@ class Record:
             self.forget()
         except StoreError as error:
             self.stored = False
-            self._warn(NOT_STORED, f"This answer could not be stored yet, and is only here. {error}")
+            self._warn(NOT_STORED, f"This answer could not be stored when it was made. {error}")
         else:
             self.stored |= last
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memory_store.records import Message
-from rlm_core.events import AnswerEvent, CitationEvent, ErrorEvent, Event, RouteEvent, TokenEvent, UsageEvent
+from rlm_core.events import (
+    AnswerEvent,
+    CitationEvent,
+    ErrorEvent,
+    Event,
+    RouteEvent,
+    TokenEvent,
+    UsageEvent,
+    WarningEvent,
+)
 from rlm_core.results import Citation, Quotation
 from ui.answer_text import citations_of, quotations_of, safe, shown
 from ui.html import block, chip, do, esc
@@ -24,12 +33,14 @@ AT_ONCE = 2 * NEWEST
 
 @dataclass(frozen=True)
 class Row:
-    """One message of the shown path with what the page adds: its versions and, for an answer, its saved events."""
+    """One message of the shown path with what the page adds: its versions and, for an answer that the store does not have yet,
+    what is there of it."""
 
     message: Message
     version: int = 1
     versions: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    unsaved: AnswerState | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class AnswerState:
     reason: str | None = None
     error: str | None = None
     coverage: str = ""
+    not_stored: str | None = None
 
     @classmethod
     def saved(cls, message: Message) -> AnswerState:
@@ -88,6 +100,8 @@ class AnswerState:
                     }  # fmt: skip
                 case ErrorEvent():
                     values["error"] = event.text
+                case WarningEvent(code="not_stored"):
+                    values["not_stored"] = event.text
                 case AnswerEvent():
                     values.update(text=event.text, quotations=event.quotations, partial=event.partial)
                     values.update(reason=event.reason, citations=event.citations, coverage=event.coverage)
@@ -113,7 +127,8 @@ def conversation(
         if row.message.role == "user":
             messages += question(row)
         elif row.message.id != growing:
-            messages += answer(AnswerState.saved(row.message), steps(row.message.id), row=row)
+            state = row.unsaved or AnswerState.saved(row.message)
+            messages += answer(state, steps(row.message.id), row=row)
     if shown.stop < len(rows):
         messages.append(_html(_more("later", len(rows) - shown.stop)))
     return messages
@@ -190,6 +205,9 @@ def route_line(route: Mapping[str, Any], usage: Mapping[str, Any], coverage: str
 def _about(state: AnswerState) -> str:
     """What is to be known about an answer: whether it is whole, its sources, its way."""
     parts = [_verdict(state)]
+    if state.not_stored:
+        only_here = f"{state.not_stored} Until it is stored, it is only on this page: copy what you need."
+        parts.append(f'<div class="notice warn">{esc(only_here)}</div>')
     if state.citations:
         parts.append(
             f'<div class="sources">{"".join(_source(item, state.message_id) for item in state.citations)}</div>'

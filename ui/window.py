@@ -160,7 +160,13 @@ class Window:
             return Row(message)
         versions = tuple(item.id for item in self.engine.store.siblings(message.id))
         names = tuple(item.name for item in self.documents(self._documents_of(message), tab.user))
-        return Row(message, versions.index(message.id) + 1, versions, names)
+        unsaved = self._unsaved(message)
+        return Row(message, versions.index(message.id) + 1, versions, names, unsaved)
+
+    def _unsaved(self, message: Message) -> AnswerState | None:
+        """A whole answer that the store could not take: the disk is full, say."""
+        job = self.jobs.get(message.id) if message.status == "streaming" else None
+        return AnswerState.live(job.message_id, job.events) if job is not None and job.done else None
 
     def _documents_of(self, message: Message) -> list[str]:
         ids: Any = message.metadata.get("documents") or []

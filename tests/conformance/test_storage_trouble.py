@@ -4,7 +4,7 @@ that it is not stored, and is stored as soon as that is possible."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,13 @@ from memory_store import MemoryStore, StorageError
 from rlm_core.asking import result_of
 from rlm_core.doors.outcome import Outcome as Told
 from rlm_core.events import Event, TokenEvent, WarningEvent
+from rlm_core.jobs import Jobs
 from rlm_core.request import MessageRequest
 from rlm_core.trace import read_trace, trace_path
 from tests.conformance.stage import Actor, Outcome, Stage
 from tests.memory.trouble import full_disk, locked_by_another_program, read_only
+from ui.desk import Desk
+from ui.places import Click
 
 Trouble = Callable[[MemoryStore], AbstractContextManager[None]]
 
@@ -83,3 +86,36 @@ async def test_an_answer_that_could_not_be_stored_does_not_come_back_after_its_d
     with MemoryStore(tmp_path, embedder=None) as store:
         assert (store.conversations(), store.message_ids("talk")) == ([], [])
     assert list((tmp_path / "traces").iterdir()) == []
+
+
+async def test_the_page_keeps_showing_an_answer_that_could_not_be_stored_and_gives_a_question_back(
+    tmp_path: Path,
+) -> None:
+    async with Stage(Actor(direct=WORDS), tmp_path) as stage:
+        jobs = Jobs(stage.engine)
+        desk, click = Desk(stage.engine, jobs), Click("tab", "local")
+        desk.places.turn(click)
+        with ExitStack() as trouble:
+            views = []
+            async for view in desk.ask(click, "What sleeps?", [], "direct"):
+                if view.running and not views:  # the question is stored, and the answer has not begun
+                    trouble.enter_context(read_only(stage.store))
+                if view.running is not None:
+                    views.append(view)
+            shown = "".join(str(message["content"]) for message in views[-1].messages or ())
+            assert views[-1].running is False
+            assert (WORDS in shown, "only on this page" in shown) == (True, True)
+            (answer_id,) = [
+                m.id for m in stage.store.messages(views[-1].tab.conversation_id or "") if not m.text
+            ]
+            assert desk.text(answer_id, "local") == WORDS
+            refused = [view async for view in desk.ask(click, "And now?", [], "direct")][-1]
+            assert (refused.box, refused.running) == ("And now?", None)
+            assert "cannot be written" in (refused.problem or "")
+        last = [view async for view in desk.ask(click, "And now?", [], "direct")][-1]
+        shown = "".join(str(message["content"]) for message in last.messages or ())
+        assert (shown.count(WORDS), "only on this page" in shown) == (2, False)
+        for message in stage.store.messages(last.tab.conversation_id or ""):
+            if job := jobs.get(message.id):
+                stage.count(Outcome(tuple(job.events)))
+        await jobs.close()
