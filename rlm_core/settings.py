@@ -150,8 +150,8 @@ class Settings(_Group):
             _write(file, self.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise SettingsNotKept(
-                f"The settings file {file} cannot be written ({error.strerror or error}). Make it writable, or start"
-                " LocalRLM with another one (--config FILE)."
+                f"The settings file {file} cannot be written ({error.strerror or error}). Make room or make it"
+                " writable, or start LocalRLM with another one (--config FILE)."
             ) from error
         return file
 

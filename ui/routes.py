@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 from starlette.background import BackgroundTask
 
+from memory_store import StoreError
 from rlm_core.events import Event, to_json
 from rlm_core.export import official_log
 from rlm_core.security import Access, current_user
@@ -83,7 +84,11 @@ def page_routes(desk: Desk, access: Access) -> APIRouter:
         handle, name = tempfile.mkstemp(".zip", "export-", folder)
         os.close(handle)
         file = Path(name)
-        store.export_all(file)
+        try:
+            store.export_all(file)
+        except StoreError:
+            file.unlink()
+            raise
         return FileResponse(
             file,
             filename="localrlm.zip",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -59,6 +60,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for kind, _ in _STATUS:
         app.add_exception_handler(kind, _known)
+    app.add_exception_handler(OSError, _disk)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -90,6 +92,13 @@ async def _known(request: Request, error: Exception) -> JSONResponse:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     field = error.field if isinstance(error, SettingsError) else None
     return error_response(request.url.path, status, str(error), field)
+
+
+async def _disk(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
+        return await _unforeseen(request, error)
+    where = f" on which {error.filename} lies" if error.filename else ""
+    return error_response(request.url.path, 503, f"The disk{where} is full. Make room there, then try again.")
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:

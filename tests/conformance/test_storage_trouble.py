@@ -3,14 +3,18 @@ that it is not stored, and is stored as soon as that is possible."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from memory_store import MemoryStore, StorageError
 from rlm_core.asking import result_of
+from rlm_core.doors import problems
 from rlm_core.doors.outcome import Outcome as Told
 from rlm_core.events import Event, TokenEvent, WarningEvent
 from rlm_core.jobs import Jobs
@@ -119,3 +123,16 @@ async def test_the_page_keeps_showing_an_answer_that_could_not_be_stored_and_giv
             if job := jobs.get(message.id):
                 stage.count(Outcome(tuple(job.events)))
         await jobs.close()
+
+
+def test_a_door_says_that_the_disk_is_full_whatever_was_to_be_written(tmp_path: Path) -> None:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/full")
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/uploads")
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        reply = client.get("/full")
+    assert (reply.status_code, "/data/uploads lies is full" in reply.json()["detail"]) == (503, True)
