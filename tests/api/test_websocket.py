@@ -65,7 +65,7 @@ def test_a_second_connection_takes_over_where_the_first_was_lost(app: RunningApp
         ('{"type": "follow", "message_id": "nobody"}', "not_found"),
         ('{"message": "Hi", "documents": ["/etc/passwd"]}', "bad_request"),
         ('{"message": "Hi", "documents": ["etc"]}', "not_found"),
-        ('{"message": "  "}', "refused"),
+        ('{"message": "  "}', "bad_request"),
     ],
 )
 def test_what_cannot_be_understood_is_answered_with_a_sentence(
