@@ -12,6 +12,8 @@ from memory_store.keywords import match_all
 from memory_store.message_index import unindex_messages
 from memory_store.records import Conversation, ConversationHit
 
+TITLE_CHARS = 48
+
 
 class Conversations:
     """The part of the store that keeps conversations. Every method is one committed transaction."""
@@ -118,3 +120,11 @@ def insert_conversation(
 
 def _unknown_conversation(conversation_id: str) -> NotFound:
     return NotFound(f"There is no conversation {conversation_id!r}. It may have been deleted.")
+
+
+def title_of(question: str) -> str:
+    """The name that a conversation gets from its first question: the beginning, cut at a word."""
+    words = " ".join(clean(question).split())
+    if len(words) <= TITLE_CHARS:
+        return words
+    return words[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(",;:.") + "…"

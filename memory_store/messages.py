@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping
 
-from memory_store.conversations import clean, insert_conversation
+from memory_store.conversations import clean, insert_conversation, title_of
 from memory_store.database import Database
 from memory_store.errors import NotFound, StoreError
 from memory_store.message_index import index_message, quotations_of, unindex_messages
@@ -106,8 +106,12 @@ class Messages:
         user: str,
     ) -> tuple[str, str]:
         """A question and its empty answer, which is growing; returns both ids."""
-        with self._db.write():
+        with self._db.write() as sql:
             question = self.add(conversation_id, "user", text, None, parent_id, "complete", metadata, user)
+            sql.execute(
+                "UPDATE conversations SET title = ? WHERE id = ? AND title = ''",
+                (title_of(text), conversation_id),
+            )
             return question, self.add(conversation_id, "assistant", "", None, question, "streaming", {}, user)
 
     def update(

@@ -1,4 +1,4 @@
-"""Tables as they stand in the text of the material: cells with their places, and columns of numbers however these are written.
+"""Tables as they stand in the text of the material: cells with their places.
 
 The rows of uploaded sheets are lines of the text; the tables of other documents are lines with ``|`` between the cells.
 """
@@ -7,23 +7,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
+from memory_store.loaders.numbers import numbers_of
 from rlm_core.context import Context, Part
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR = re.compile(r"[\s|:+-]*")
-_MISSING = frozenset({"", "-", "–", "n/a", "na", "nan", "none", "null"})
-_UNIT = re.compile(r"\s*(?:€|\$|£|EUR|USD|GBP|CHF|Euro)\s*")
-_WRITTEN = (
-    (re.compile(r"[-+]?\d+(?:\.\d+)?"), ""),
-    (re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"), ","),
-    (re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?"), "."),
-)
-"""How all numbers of a column are written, and what stands between their thousands: 1234.5, 1,234.5 or 1.234,5."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ class Grid:
         """The columns that hold nothing but numbers, by position; None where a cell is empty."""
         found = {}
         for position in range(len(self.columns)):
-            values = _numbers([row.cells[position] for row in self.rows])
+            values = numbers_of([row.cells[position] for row in self.rows])
             if values is not None:
                 found[position] = values
         return found
@@ -119,18 +112,3 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error:
         return []
-
-
-def _numbers(cells: Sequence[str]) -> list[Decimal | None] | None:
-    """None when one of the cells is no number, or none is."""
-    bare = [_UNIT.sub("", cell).strip() for cell in cells]
-    given = [cell for cell in bare if cell.casefold() not in _MISSING]
-    for written, between in _WRITTEN:
-        if given and all(written.fullmatch(cell) for cell in given):
-            return [
-                Decimal(cell.replace(between, "").replace(",", ".") if between else cell)
-                if cell.casefold() not in _MISSING
-                else None
-                for cell in bare
-            ]
-    return None

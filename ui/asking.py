@@ -82,12 +82,11 @@ class Asking(Window):
         if tab.conversation_id is None and not tab.incognito:
             tab = self.places.change(tab, conversation_id=new_id())
         try:
-            job = await self._start(tab, question)
+            await self._start(tab, question)
         except PROBLEMS as error:
             yield View(tab, phase="", box=question, problem=str(error))
             return
         tab = self.places.change(tab, editing=None)
-        self._name(job, question)
         async for view in self._show(tab):
             yield view
 
@@ -206,19 +205,6 @@ class Asking(Window):
                 messages = None if far_back else [*saved, *picture.messages]
                 yield View(tab, mark, messages=messages, phase=picture.phase, running=True)
         yield replace(self.picture(self.places.fresh(tab)), follower=mark)
-
-    def _name(self, job: Job, question: str) -> None:
-        known = self.engine.store.conversation(job.conversation_id or "")
-        if known is not None and not known.title:
-            self.engine.store.rename_conversation(known.id, title_of(question))
-
-
-def title_of(question: str) -> str:
-    """A conversation's automatic title: the beginning of its first question, cut at a word."""
-    words = " ".join(question.split())
-    if len(words) <= 48:
-        return words
-    return words[:48].rsplit(" ", 1)[0].rstrip(",;:.") + "…"
 
 
 def _way(mode: str) -> tuple[Mode, StrategyName | None]:

@@ -1,7 +1,7 @@
 """CSV, TSV and XLSX: the rows as text, one line each, and as typed tables for SQL.
 
 Typing is by pandas, but careful: a column is a number only if every value is written like one, so that article number
-007 keeps its zeros.
+007 keeps its zeros. Numbers that pandas does not know (1.234,50 €) are read by `numbers.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory_store.loaders.limits import LoadLimits
+from memory_store.loaders.numbers import MISSING, numbers_of
 from memory_store.loaders.plain import decode
 from memory_store.loaders.result import Loaded, Say, TextBuilder, Unreadable
 from memory_store.records import Cell, Section, Table
@@ -24,18 +25,7 @@ if TYPE_CHECKING:
 
 _NOT_A_NUMBER = re.compile(r"\s*[+-]?0\d")  # 007, 0123: an identifier
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
-_MISSING = (
-    "NA",
-    "N/A",
-    "n/a",
-    "NaN",
-    "nan",
-    "NULL",
-    "null",
-    "None",
-    "-",
-    "\u2013",
-)  # no value, in a column of numbers
+_LARGEST = 10**18  # of whole numbers in SQLite
 _GAP = 50  # empty rows in a sheet; a longer gap is left out
 
 
@@ -141,7 +131,7 @@ def _typed(column: pd.Series[Any]) -> tuple[str, list[Cell]]:
 
     filled = column[column.notna() & (column != "")]
     given = filled.astype(str)
-    written = given[~given.str.strip().isin(_MISSING)]
+    written = given[~given.str.strip().str.casefold().isin(MISSING)]
     numeric = pd.to_numeric(written, errors="coerce")
     if len(written) and numeric.notna().all() and not written.str.match(_NOT_A_NUMBER).any():
         if written.str.fullmatch(_INTEGER).all():
@@ -150,6 +140,14 @@ def _typed(column: pd.Series[Any]) -> tuple[str, list[Cell]]:
         if numeric.abs().lt(float("inf")).all():
             real: dict[Any, Cell] = {index: float(value) for index, value in numeric.items()}
             return "REAL", [real.get(index) for index in column.index]
+    amounts = numbers_of(list(written))
+    if amounts is not None:  # with thousands marked, a decimal comma or a currency
+        pairs = [(index, n) for index, n in zip(written.index, amounts, strict=True) if n is not None]
+        if all(n == n.to_integral_value() and abs(n) < _LARGEST for _, n in pairs):
+            counts: dict[Any, Cell] = {index: int(n) for index, n in pairs}
+            return "INTEGER", [counts.get(index) for index in column.index]
+        sums: dict[Any, Cell] = {index: float(n) for index, n in pairs}
+        return "REAL", [sums.get(index) for index in column.index]
     text: dict[Any, Cell] = {index: str(value) for index, value in filled.items()}
     return "TEXT", [text.get(index) for index in column.index]
 

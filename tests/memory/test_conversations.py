@@ -35,6 +35,15 @@ def test_messages_come_back_in_order_with_all_they_carry(store: MemoryStore) -> 
     assert store.message("nobody") is None
 
 
+def test_a_conversation_without_a_title_is_named_after_its_first_question(store: MemoryStore) -> None:
+    store.create_conversation("Trip", conversation_id="named")
+    store.add_question("named", "Where to?")
+    store.add_question("new", "When does the ferry\nleave for the island, and what does it cost for two?")
+    store.add_question("new", "And back?")
+    titles = {conversation.id: conversation.title for conversation in store.conversations()}
+    assert titles == {"named": "Trip", "new": "When does the ferry leave for the island, and…"}
+
+
 def test_a_question_and_its_empty_answer_are_stored_together(open_store: OpenStore) -> None:
     store = open_store(embedder=WordHashes())
     question, answer = store.add_question("c", "Hello", metadata={"documents": []}, user="ann")

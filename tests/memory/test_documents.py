@@ -124,6 +124,22 @@ def test_tables_are_typed_and_numbers_that_are_names_keep_their_zeros(store: Mem
     ]
 
 
+def test_amounts_with_a_decimal_comma_marked_thousands_or_a_currency_are_numbers(store: MemoryStore) -> None:
+    text = (
+        "Betrag;total;Preis;number;mixed;version\n"
+        "2.371,37;1,234.50;12,50 €;1.234.567;12 €;1.2.3\n"
+        "-17,05;12;3 €;-;5 $;1.10\n"
+        ";n/a;;2.000;;2\n"
+    )
+    [table] = store.add_document("rechnungen.csv", text.encode()).tables
+    assert [kind for _, kind in table.columns] == ["REAL", "REAL", "REAL", "INTEGER", "TEXT", "TEXT"]
+    assert list(table.rows) == [
+        (2371.37, 1234.5, 12.5, 1234567, "12 €", "1.2.3"),
+        (-17.05, 12.0, 3.0, None, "5 $", "1.10"),
+        (None, None, None, 2000, None, "2"),
+    ]
+
+
 def test_a_csv_with_semicolons_and_clumsy_headers_becomes_a_table(store: MemoryStore) -> None:
     [table] = store.add_document("x.csv", b"Name;name;;2\nAnn;Bob;3;4\nEve;Dan;5;6\n").tables
     assert [name for name, _ in table.columns] == ["Name", "name_2", "column_3", "2"]
