@@ -33,13 +33,17 @@ class Bin:
         """Erase what was not brought back."""
         for conversation_id, task in list(self._tasks.items()):
             task.cancel()
-            await self._engine.forget_conversation(conversation_id)
+            await self._erase(conversation_id)
 
     async def _erase_later(self, conversation_id: str) -> None:
         await asyncio.sleep(UNDO_SECONDS)
         try:
+            await self._erase(conversation_id)
+        finally:
+            self._tasks.pop(conversation_id, None)
+
+    async def _erase(self, conversation_id: str) -> None:
+        try:
             await self._engine.forget_conversation(conversation_id)
         except PROBLEMS as error:
             log.warning("The conversation %s could not be deleted: %s", conversation_id, error)
-        finally:
-            self._tasks.pop(conversation_id, None)

@@ -22,8 +22,10 @@ from rlm_core.request import MessageRequest
 from rlm_core.trace import read_trace, trace_path
 from tests.conformance.stage import Actor, Outcome, Stage
 from tests.memory.trouble import full_disk, locked_by_another_program, read_only
+from tests.scripted.script import Reply
 from ui.desk import Desk
 from ui.places import Click
+from ui.tab import Tab
 
 Trouble = Callable[[MemoryStore], AbstractContextManager[None]]
 
@@ -136,3 +138,24 @@ def test_a_door_says_that_the_disk_is_full_whatever_was_to_be_written(tmp_path: 
     with TestClient(app, raise_server_exceptions=False) as client:
         reply = client.get("/full")
     assert (reply.status_code, "/data/uploads lies is full" in reply.json()["detail"]) == (503, True)
+
+
+async def test_a_page_that_deletes_what_is_being_answered_stops_it_and_nothing_comes_back(
+    tmp_path: Path,
+) -> None:
+    async with Stage(Actor(direct=Reply("It begins and never ends.", hold_after=10)), tmp_path) as stage:
+        jobs = Jobs(stage.engine)
+        desk, tab = Desk(stage.engine, jobs), Tab("tab", "local")
+        job = await jobs.start(ASKED)
+        await stage.reaches(lambda: len(stage.server.requests) == 1)
+        async for _ in desk.delete(tab, "talk"):
+            pass
+        await job.wait()
+        assert desk.conversations("local") == []
+        with read_only(stage.store):  # the program ends in order also when the deletion is not possible
+            await desk.bin.close()
+        desk.bin.put("talk")
+        await desk.bin.close()
+        assert (stage.store.message_ids("talk"), list((tmp_path / "traces").iterdir())) == ([], [])
+        stage.count(Outcome(tuple(job.events)))
+        await jobs.close()
