@@ -31,9 +31,7 @@ class Journal:
         self._text: list[str] = []
         self._saved = 0
         self._save_at = 0.0
-        self._refused = (
-            False  # by the store, which may take a long time to say so: the rest waits for the end
-        )
+        self._refused = False  # by the store, which may take long to say so: the rest waits for the end
         self._metadata: dict[str, Any] = {}
         self._answer: AnswerEvent | None = None
 

@@ -58,7 +58,8 @@ class SmallReader:
     async def answer(
         self, run: Run, question: Question, *, tiny: bool, everything: bool, parent: str | None
     ) -> Answer | None:
-        """What code works out of a table by itself, else what is read. None when no passage, or for a tiny model no line, has a word of the question. ``everything``: the question is about all of the material."""
+        """What code works out of a table by itself, else what is read. None when no passage, or for a tiny model no line,
+        has a word of the question. ``everything``: the question is about all of the material."""
         summary = asks_for_summary(question.text)
         before = _followed_up(question)
         if not summary:
