@@ -124,7 +124,7 @@ def _unknown_conversation(conversation_id: str) -> NotFound:
 
 def title_of(question: str) -> str:
     """The name that a conversation gets from its first question: the beginning, cut at a word."""
-    words = " ".join(clean(question).split())
+    words = clean(" ".join(question.split(maxsplit=TITLE_CHARS)[:TITLE_CHARS]))  # it may be megabytes long
     if len(words) <= TITLE_CHARS:
         return words
     return words[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(",;:.") + "…"

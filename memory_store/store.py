@@ -215,7 +215,8 @@ class MemoryStore:
         user: str = "local",
     ) -> tuple[str, str]:
         """Store a question and, below it, the empty answer that is going to grow; returns their ids. Both are on the disk,
-        in one commit, when this returns. A conversation without a title is named after it. The question is embedded once the answer is there: somebody is waiting now.
+        in one commit, when this returns. A conversation without a title is named after it. The question is embedded once the
+        answer is there: somebody is waiting now.
 
         Raises as :meth:`add_message`.
         """

@@ -73,6 +73,10 @@ class ModelCalls:
             run.warn("model_missing", assignment.notice)
         return assignment
 
+    async def parameters(self, run: Run) -> float:
+        """How many parameters the model has that reads passages; infinite when the server does not say."""
+        return (await self.assign(run, "fast")).parameter_count
+
     def reply_room(self, window: int, *, prompt_tokens: int) -> int:
         """Tokens left for a reply behind a prompt of this size."""
         return window - int(prompt_tokens * SAFETY)

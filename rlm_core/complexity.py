@@ -154,7 +154,11 @@ class ComplexityAnalyzer:
         """Direct or recursive, with score, threshold and reasons. Costs a model call only in the grey zone."""
         material_tokens = self._calls.estimator.text(question.context.text) if len(question.context) else 0
         found = signals(question.text, material_tokens=material_tokens, room_tokens=room_tokens)
-        if material_tokens and not asks_for_summary(question.text) and await self._reads_one_line(run):
+        if (
+            material_tokens
+            and not asks_for_summary(question.text)
+            and await self._calls.parameters(run) < TINY
+        ):
             found.append(
                 Signal(1.0, "the model is so small that it gets a single line of the material to read")
             )
@@ -168,9 +172,6 @@ class ComplexityAnalyzer:
         if unclear and run.budget.calls_left > 1:
             route = await self._ask(run, question, route, material_tokens)
         return replace(route, decision="recursive" if route.score >= threshold else "direct")
-
-    async def _reads_one_line(self, run: Run) -> bool:
-        return (await self._calls.assign(run, "fast")).parameter_count < TINY
 
     async def _ask(self, run: Run, question: Question, route: Route, material_tokens: int) -> Route:
         prompt = COMPLEXITY.format(message=shorten(question.text, 2_000), context_length=material_tokens)

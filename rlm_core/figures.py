@@ -40,7 +40,8 @@ _MONTHS = ("jan", "feb", "mar|mär", "apr", "may|mai", "jun", "jul", "aug", "sep
 def figure_of_table(question: str, context: Context, before: str = "") -> Figure | None:
     """What the table that fits the question best says about it as a whole; None when that is nothing. ``before`` is the
     question that this one follows up: what is not said anew holds on."""
-    if COMPARES.search(f"{before} {question}"):
+    said = f"{before} {question}"
+    if COMPARES.search(said) or not any(asks.search(said) for asks in _ASKS):
         return None
     asked = max(
         (_Asked(question, grid, before) for grid in grids(context)), key=lambda one: one.fit, default=None
@@ -63,16 +64,18 @@ class _Asked:
     def __init__(self, question: str, grid: Grid, before: str) -> None:
         self._question = f"{before} {question[:1].lower()}{question[1:]}" if before else question
         self._asks = question if any(asks.search(question) for asks in _ASKS) else self._question
-        self._follows = bool(before)
-        self._several = False  # values of one column: this one and that one
         self._grid = grid
         words = asked_for(self._question)
         shares = [len(asked_for(name) & words) / (len(asked_for(name)) or 1) for name in grid.columns]
         self._columns = sorted((n for n, share in enumerate(shares) if share), key=lambda n: -shares[n])
-        self._values = dict(self._named_values())
+        named = dict(self._named_values())
+        self._values = {column: found[-1] for column, found in named.items()}
+        several = not before and any(  # values of one column: this one and that one
+            value.casefold() not in found[-1].casefold() for found in named.values() for value in found
+        )
         self._dated = self._named_period()
         self._rows = [number for number, row in enumerate(grid.rows) if self._meant(row)]
-        self.fit = 0 if self._several else sum(shares) + 2 * len(self._values)
+        self.fit = 0 if several else sum(shares) + 2 * len(self._values)
 
     def _meant(self, row: Row) -> bool:
         if self._dated is not None and not self._dated.within.fullmatch(row.cells[self._dated.column]):
@@ -186,8 +189,8 @@ class _Asked:
         rows = [self._grid.rows[number] for number in self._rows[:MOST_PLACES]]
         return Figure(said, tuple((row.start, row.end) for row in rows))
 
-    def _named_values(self) -> Iterator[tuple[int, str]]:
-        """What stands in cells and in the question, one value a column: the last, which corrects the question before."""
+    def _named_values(self) -> Iterator[tuple[int, list[str]]]:
+        """What stands in cells of a column and in the question, in its order: the last corrects the question before."""
         asked = self._question.casefold()
         taken: set[str] = set()
         for column in range(len(self._grid.columns)):
@@ -203,9 +206,7 @@ class _Asked:
             best = found[-1]
             if len(best) > 1 and best.casefold() not in taken:
                 taken.add(best.casefold())
-                yield column, best
-                if not self._follows:
-                    self._several |= any(value.casefold() not in best.casefold() for value in found)
+                yield column, found
 
     def _named_period(self) -> _Dated | None:
         """The year, or the month of a year, that the question names, if a column holds dates."""

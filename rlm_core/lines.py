@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from rlm_core.context import Context, Piece
 
@@ -103,8 +104,12 @@ def _lines(piece: Piece, context: Context) -> list[Piece]:
 
 def asked_for(question: str) -> set[str]:
     """The words of a question that can stand in its answer."""
-    asking = f"{_ASKING} {_ASKING_IN_GERMAN}" if in_german(question) else _ASKING
-    return _stems(question) - _stems(asking)
+    return _stems(question) - _asking(in_german(question))
+
+
+@cache
+def _asking(german: bool) -> set[str]:
+    return _stems(f"{_ASKING} {_ASKING_IN_GERMAN}" if german else _ASKING)
 
 
 def _stems(text: str) -> set[str]:

@@ -35,7 +35,7 @@ from rlm_core.reading import Group, MapReader, Task
 from rlm_core.results import Answer
 from rlm_core.router import SMALL, TINY
 from rlm_core.run import Run
-from rlm_core.small_models import PASSAGES_CHARS, SmallReader, parameters
+from rlm_core.small_models import PASSAGES_CHARS, SmallReader
 from rlm_core.synthesizer import Notes, Synthesizer, says_nothing
 from rlm_core.tally import Item, counted, parse_items
 
@@ -72,7 +72,7 @@ class PassageReader:
         """Answer ``question`` from its context. Raises what the calls raise; what was found until then is ``run.draft``."""
         reading = _Reading(self._calls, self._synthesizer, self.search, run, question, parent)
         everything = asks_for_everything(question.text)
-        size = await parameters(self._calls, run)
+        size = await self._calls.parameters(run)
         if size < SMALL:
             answer = await self._small.answer(
                 run, question, tiny=size < TINY, everything=everything, parent=parent
@@ -295,7 +295,7 @@ class _Reading:
         """Characters of one part, so that the calls suffice for the whole context if that is possible at all."""
         context = self.question.context
         room = await self._room(task, task.reply_tokens, context.text)
-        if await parameters(self.calls, self.run) < SMALL:
+        if await self.calls.parameters(self.run) < SMALL:
             room = min(room, PASSAGES_CHARS)
         most = await self._room(task, NOTE_TOKENS // 2, context.text)
         enough = int(len(context) / calls * 1.1) + 100

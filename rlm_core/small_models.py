@@ -42,11 +42,6 @@ _FOLLOWS_UP = re.compile(r"\W*(?:and|what about|how about|und|was ist mit|wie is
 Search = Callable[[Context, str], Awaitable[list[Piece]]]
 
 
-async def parameters(calls: ModelCalls, run: Run) -> float:
-    """How many parameters the model has that reads passages; infinite when the server does not say."""
-    return (await calls.assign(run, "fast")).parameter_count
-
-
 class SmallReader:
     """Answers from the passages that fit a question best."""
 

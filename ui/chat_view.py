@@ -17,6 +17,7 @@ from rlm_core.events import (
     UsageEvent,
     WarningEvent,
 )
+from rlm_core.record import NOT_STORED
 from rlm_core.results import Citation, Quotation
 from ui.answer_text import citations_of, quotations_of, safe, shown
 from ui.html import block, chip, do, esc
@@ -100,7 +101,7 @@ class AnswerState:
                     }  # fmt: skip
                 case ErrorEvent():
                     values["error"] = event.text
-                case WarningEvent(code="not_stored"):
+                case WarningEvent() if event.code == NOT_STORED:
                     values["not_stored"] = event.text
                 case AnswerEvent():
                     values.update(text=event.text, quotations=event.quotations, partial=event.partial)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from memory_store.loaders.limits import DEFAULT
 from memory_store.records import Document, Passage
 from ui.html import block, chip, do, esc, fold, marked, notice
 from ui.words import ago, count, size
@@ -14,7 +15,10 @@ STATUS = {
     "searchable": ("searchable", "Found by its words; search by meaning follows in the background."),
     "embedded": ("embedded", "Found by its words and by its meaning."),
 }
-KINDS = "PDF, Word, PowerPoint, Excel, EPUB, e-mail, web pages, tables (CSV), Markdown, code and any other text; up to 200 MB a file."
+KINDS = (
+    "PDF, Word, PowerPoint, Excel, EPUB, e-mail, web pages, tables (CSV), Markdown, code and any other text; up to"
+    f" {DEFAULT.file_bytes // 2**20} MB a file."
+)
 """What can be uploaded, as the Upload tab says it."""
 SHORT_OUTLINE = 40
 """Sections up to which an outline is open: 600 pages would push the text out of sight."""

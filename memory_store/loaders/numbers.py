@@ -10,7 +10,7 @@ MISSING = frozenset({"", "-", "\u2013", "n/a", "na", "nan", "none", "null"})
 """No value, in a column of numbers; whatever the capitals."""
 
 _CURRENCY = re.compile(r"€|\$|£|\b(?:EUR|USD|GBP|CHF|Euro)\b")
-_IDENTIFIER = re.compile(r"[-+]?0\d")  # 007, 0123
+IDENTIFIER = re.compile(r"\s*[-+]?0\d")  # 007, 0123
 _WRITTEN = (
     (re.compile(r"[-+]?\d+(?:\.\d+)?"), ""),
     (re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"), ","),
@@ -27,7 +27,7 @@ def numbers_of(cells: Sequence[str]) -> list[Decimal | None] | None:
         return None
     bare = [_CURRENCY.sub("", cell).strip() for cell in cells]
     given = [cell for cell in bare if cell.casefold() not in MISSING]
-    if not given or any(_IDENTIFIER.match(cell) for cell in given):
+    if not given or any(IDENTIFIER.match(cell) for cell in given):
         return None
     for written, between in _WRITTEN:
         if all(written.fullmatch(cell) for cell in given):

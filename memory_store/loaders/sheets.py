@@ -10,12 +10,12 @@ import csv
 import datetime
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory_store.loaders.limits import LoadLimits
-from memory_store.loaders.numbers import MISSING, numbers_of
+from memory_store.loaders.numbers import IDENTIFIER, MISSING, numbers_of
 from memory_store.loaders.plain import decode
 from memory_store.loaders.result import Loaded, Say, TextBuilder, Unreadable
 from memory_store.records import Cell, Section, Table
@@ -23,7 +23,6 @@ from memory_store.records import Cell, Section, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_NOT_A_NUMBER = re.compile(r"\s*[+-]?0\d")  # 007, 0123: an identifier
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _LARGEST = 10**18  # of whole numbers in SQLite
 _GAP = 50  # empty rows in a sheet; a longer gap is left out
@@ -133,23 +132,23 @@ def _typed(column: pd.Series[Any]) -> tuple[str, list[Cell]]:
     given = filled.astype(str)
     written = given[~given.str.strip().str.casefold().isin(MISSING)]
     numeric = pd.to_numeric(written, errors="coerce")
-    if len(written) and numeric.notna().all() and not written.str.match(_NOT_A_NUMBER).any():
+    if len(written) and numeric.notna().all() and not written.str.match(IDENTIFIER).any():
         if written.str.fullmatch(_INTEGER).all():
-            whole: dict[Any, Cell] = {index: int(value) for index, value in written.items()}
-            return "INTEGER", [whole.get(index) for index in column.index]
+            return "INTEGER", _in_rows(column, {index: int(value) for index, value in written.items()})
         if numeric.abs().lt(float("inf")).all():
-            real: dict[Any, Cell] = {index: float(value) for index, value in numeric.items()}
-            return "REAL", [real.get(index) for index in column.index]
+            return "REAL", _in_rows(column, {index: float(value) for index, value in numeric.items()})
     amounts = numbers_of(list(written))
     if amounts is not None:  # with thousands marked, a decimal comma or a currency
         pairs = [(index, n) for index, n in zip(written.index, amounts, strict=True) if n is not None]
         if all(n == n.to_integral_value() and abs(n) < _LARGEST for _, n in pairs):
-            counts: dict[Any, Cell] = {index: int(n) for index, n in pairs}
-            return "INTEGER", [counts.get(index) for index in column.index]
-        sums: dict[Any, Cell] = {index: float(n) for index, n in pairs}
-        return "REAL", [sums.get(index) for index in column.index]
-    text: dict[Any, Cell] = {index: str(value) for index, value in filled.items()}
-    return "TEXT", [text.get(index) for index in column.index]
+            return "INTEGER", _in_rows(column, {index: int(n) for index, n in pairs})
+        return "REAL", _in_rows(column, {index: float(n) for index, n in pairs})
+    return "TEXT", _in_rows(column, {index: str(value) for index, value in filled.items()})
+
+
+def _in_rows(column: pd.Series[Any], values: Mapping[Any, Cell]) -> list[Cell]:
+    """The values of a column in its order, None where there is none."""
+    return [values.get(index) for index in column.index]
 
 
 def column_names(header: Sequence[Cell], width: int) -> list[str]:
